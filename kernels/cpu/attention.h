@@ -1,0 +1,7 @@
+#pragma once
+
+namespace prefold {
+
+struct AttentionKernels {};
+
+}  // namespace prefold

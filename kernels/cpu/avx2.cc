@@ -1,0 +1,16 @@
+// Every CPU kernel, compiled for avx2. The flags live in kernels/CMakeLists.txt.
+#define KERNEL_ISA avx2
+
+#include "kernels/cpu/attention.inc"
+#include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vocab.inc"
+
+namespace prefold {
+
+extern const CpuKernels kCpuKernels_avx2;
+const CpuKernels kCpuKernels_avx2{"avx2", &avx2::kGemmKernels, &avx2::kAttentionKernels,
+                                  &avx2::kElementwiseKernels, &avx2::kVocabKernels};
+
+}  // namespace prefold

@@ -1,0 +1,16 @@
+// Every CPU kernel, compiled for avx512. The flags live in kernels/CMakeLists.txt.
+#define KERNEL_ISA avx512
+
+#include "kernels/cpu/attention.inc"
+#include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vocab.inc"
+
+namespace prefold {
+
+extern const CpuKernels kCpuKernels_avx512;
+const CpuKernels kCpuKernels_avx512{"avx512", &avx512::kGemmKernels, &avx512::kAttentionKernels,
+                                  &avx512::kElementwiseKernels, &avx512::kVocabKernels};
+
+}  // namespace prefold

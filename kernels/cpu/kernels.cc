@@ -1,0 +1,42 @@
+#include "kernels/cpu/kernels.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+
+namespace prefold {
+
+extern const CpuKernels kCpuKernels_scalar;
+#if defined(__x86_64__)
+extern const CpuKernels kCpuKernels_avx2;
+extern const CpuKernels kCpuKernels_avx512;
+#endif
+
+std::vector<const CpuKernels*> available_cpu_kernels() {
+  std::vector<const CpuKernels*> available{&kCpuKernels_scalar};
+#if defined(__x86_64__)
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("f16c");
+  if (has_avx2) available.push_back(&kCpuKernels_avx2);
+  if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    available.push_back(&kCpuKernels_avx512);
+  }
+#endif
+  return available;
+}
+
+const CpuKernels& find_cpu_kernels(std::string_view name) {
+  const std::vector<const CpuKernels*> available = available_cpu_kernels();
+  if (name == "auto") return *available.back();
+  std::vector<std::string_view> names;
+  for (const CpuKernels* kernels : available) {
+    if (kernels->isa == name) return *kernels;
+    names.push_back(kernels->isa);
+  }
+  throw Error(fmt::format("--cpu-isa {}: this processor runs {}; use one of them or auto", name,
+                          fmt::join(names, ", ")));
+}
+
+}  // namespace prefold

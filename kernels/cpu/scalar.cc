@@ -1,0 +1,16 @@
+// Every CPU kernel, compiled for scalar. The flags live in kernels/CMakeLists.txt.
+#define KERNEL_ISA scalar
+
+#include "kernels/cpu/attention.inc"
+#include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vocab.inc"
+
+namespace prefold {
+
+extern const CpuKernels kCpuKernels_scalar;
+const CpuKernels kCpuKernels_scalar{"scalar", &scalar::kGemmKernels, &scalar::kAttentionKernels,
+                                  &scalar::kElementwiseKernels, &scalar::kVocabKernels};
+
+}  // namespace prefold

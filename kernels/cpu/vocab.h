@@ -1,0 +1,7 @@
+#pragma once
+
+namespace prefold {
+
+struct VocabKernels {};
+
+}  // namespace prefold

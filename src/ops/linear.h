@@ -1,0 +1,37 @@
+// Matrix products with packed weights.
+//
+// Each output is one chain of fused multiply-adds over the inputs in index order, starting at 0, in
+// f32: acc = fma(x[k], w[k], acc). So its bits depend on the row and the column alone, not on the
+// number of rows, the tiles, the threads or the instruction set.
+#pragma once
+
+#include <span>
+
+#include "ops/device.h"
+#include "ops/packed_matrix.h"
+#include "ops/tensor_view.h"
+
+namespace prefold {
+
+// y = x W^T (+ bias), or y = y + (x W^T + bias) if add_to_out.
+// x: (n_rows, weight.n_in)   out: (n_rows, weight.n_out)   bias: weight.n_out values or empty.
+struct LinearPart {
+  const PackedMatrix* weight = nullptr;
+  ConstVec bias;
+  Rows out;
+  bool add_to_out = false;
+};
+
+// Several matrices applied to the same rows in one go (query, key, value; gate, up).
+// `scratch` as sized by linear_scratch_bytes, kept by the caller from step to step.
+void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts,
+            std::span<std::byte> scratch);
+
+// Bytes that linear needs for up to max_rows rows of up to max_in inputs on this device.
+size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in);
+
+// Embedding lookup: out.row(i) = row ids[i] of the unpacked matrix, in f32.
+void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,
+                 Rows out);
+
+}  // namespace prefold

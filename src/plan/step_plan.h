@@ -1,0 +1,84 @@
+// What passes between the scheduler and an engine: one forward pass over packed rows.
+//
+// Rows of many sequences lie end to end without padding (Prepacking, arXiv 2404.09529); prefill
+// chunks and decode rows share a step (Sarathi-Serve, arXiv 2403.02310). The plan speaks of tokens,
+// blocks and slots only. A slot is an engine-side place for one running sequence: its last sampled
+// token, its sampling parameters and token counts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "plan/request.h"
+#include "plan/row_span.h"
+
+namespace prefold {
+
+// Before the step's rows run: the first n_tokens positions of block `from` are copied to block `to`,
+// in every layer.
+struct BlockCopy {
+  int32_t from = 0;
+  int32_t to = 0;
+  int32_t n_tokens = 0;
+};
+
+// A sequence takes a slot before its first sample. `tokens` are the tokens that repetition_penalty
+// counts as prompt, then the ones already sampled (when a yielded sequence comes back).
+struct SlotStart {
+  int32_t slot = 0;
+  SamplingParams params;
+  std::vector<int32_t> stop_ids;  // never sampled before min_tokens
+  uint64_t key = 0;               // of the counter-based generator: request and choice
+  std::shared_ptr<const std::vector<int32_t>> prompt;
+  std::vector<int32_t> sampled;
+};
+
+// Logits of `row` are used to sample the next token of `slot`.
+struct SampleRow {
+  int32_t row = 0;
+  int32_t slot = 0;
+};
+
+// Log-probabilities of token `target` (and n_top best) after `row`: prompt_logprobs, echo.
+struct ScoreRow {
+  int32_t row = 0;
+  int32_t target = 0;
+  int32_t n_top = 0;
+};
+
+struct StepPlan {
+  int64_t step_idx = 0;
+  std::vector<BlockCopy> copies;
+  std::vector<SlotStart> slot_starts;
+
+  // One entry a row. A row's input is token_ids[row], or, where that is kFromSlot, the token that
+  // slot input_slots[row] sampled last: so a step can be planned before the one before it is done.
+  static constexpr int32_t kFromSlot = -1;
+  std::vector<int32_t> token_ids;
+  std::vector<int32_t> input_slots;
+  std::vector<int32_t> positions;
+
+  std::vector<RowSpan> spans;  // cover all rows, in row order
+  std::vector<int32_t> block_ids;
+  std::vector<SharedSegment> segments;
+
+  std::vector<SampleRow> samples;  // in row order; several may name one row
+  std::vector<ScoreRow> scores;    // in row order
+
+  int32_t n_rows() const { return static_cast<int32_t>(token_ids.size()); }
+};
+
+struct SampledToken {
+  int32_t id = 0;
+  float logprob = 0.0f;                             // raw; valid if logprobs were asked for
+  std::vector<std::pair<int32_t, float>> top;       // id, raw logprob; as many as asked for
+};
+
+struct StepResult {
+  int64_t step_idx = 0;
+  std::vector<SampledToken> samples;  // as StepPlan::samples
+  std::vector<SampledToken> scores;   // as StepPlan::scores; id is the target
+};
+
+}  // namespace prefold
