@@ -7,7 +7,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "plan/request.h"
@@ -23,15 +24,14 @@ struct BlockCopy {
   int32_t n_tokens = 0;
 };
 
-// A sequence takes a slot before its first sample. `tokens` are the tokens that repetition_penalty
-// counts as prompt, then the ones already sampled (when a yielded sequence comes back).
+// A sequence takes a slot with its first sample and keeps it to its end, also while it yields its
+// KV blocks. `prompt` is what repetition_penalty counts as prompt.
 struct SlotStart {
   int32_t slot = 0;
-  SamplingParams params;
-  std::vector<int32_t> stop_ids;  // never sampled before min_tokens
-  uint64_t key = 0;               // of the counter-based generator: request and choice
-  std::shared_ptr<const std::vector<int32_t>> prompt;
-  std::vector<int32_t> sampled;
+  const SamplingParams* params = nullptr;  // owned by the job, which outlives the run
+  std::span<const int32_t> stop_ids;       // never sampled before min_tokens; owned by the job
+  std::span<const int32_t> prompt;         // owned by the job
+  uint64_t key = 0;                        // of the counter-based generator: request and choice
 };
 
 // Logits of `row` are used to sample the next token of `slot`.

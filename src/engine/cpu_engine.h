@@ -1,0 +1,52 @@
+// The CPU backend: runs a step when it is submitted.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/kv_storage.h"
+#include "engine/sampler.h"
+#include "model/transformer.h"
+
+namespace prefold {
+
+struct EngineTimes {
+  OpTimes ops;
+  double sampling = 0;  // seconds
+  double copies = 0;
+};
+
+class CpuEngine : public Engine {
+ public:
+  // All arguments but the last must outlive the engine.
+  CpuEngine(const Device& device, const ModelConfig& config, const Weights& weights,
+            const RopeTable& rope_table, KvStorage& kv, int32_t token_budget);
+
+  int32_t max_steps_in_flight() const override { return 1; }
+  void submit(const StepPlan& plan) override;
+  StepResult wait() override;
+
+  const EngineTimes& times() const { return times_; }
+  size_t workspace_bytes() const { return workspace_.bytes(); }
+
+ private:
+  void start_slots(const StepPlan& plan);
+  void copy_blocks(const StepPlan& plan);
+  void resolve_token_ids(const StepPlan& plan);
+  void sample_and_score(const StepPlan& plan, ConstRows hidden);
+
+  Device device_;
+  const ModelConfig& config_;
+  const Weights& weights_;
+  const RopeTable& rope_table_;
+  std::vector<KvLayer> kv_layers_;
+  Workspace workspace_;
+  std::vector<SamplerState> slots_;
+  std::vector<int32_t> token_ids_;
+  StepResult result_;
+  bool has_result_ = false;
+  EngineTimes times_;
+};
+
+}  // namespace prefold

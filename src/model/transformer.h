@@ -1,0 +1,55 @@
+// The forward pass over packed rows, written once and driven by ModelConfig.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/config.h"
+#include "model/weights.h"
+#include "ops/attention.h"
+#include "ops/device.h"
+#include "ops/tensor_view.h"
+#include "plan/row_span.h"
+
+namespace prefold {
+
+// The rows of one step, as the forward pass needs them: token ids resolved.
+struct PackedRows {
+  std::span<const int32_t> token_ids;
+  std::span<const int32_t> positions;
+  std::span<const RowSpan> spans;
+  std::span<const int32_t> block_ids;
+  std::span<const SharedSegment> segments;
+};
+
+// Every buffer that a step needs, allocated once for a token budget.
+struct Workspace {
+  int32_t max_rows = 0;
+  std::vector<float> hidden, normed, q, k, v, attended, gate, up;
+  std::vector<float> logits;           // logit_tile_rows x vocab_size
+  int32_t logit_tile_rows = 0;
+  std::vector<std::byte> scratch;      // of linear and attention, which never run at once
+  size_t bytes() const;
+};
+Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows);
+
+// Where the time of the forward passes went, in seconds.
+struct OpTimes {
+  double linear = 0, attention = 0, kv_append = 0, elementwise = 0, lm_head = 0;
+};
+
+// Runs all layers; the KV of every row is appended to the cache. The result is the hidden state
+// before the final norm: (n_rows, hidden_size), valid until the next call.
+ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
+                  const RopeTable& rope_table, const PackedRows& rows,
+                  std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times);
+
+// Final norm and LM head of the given rows of `hidden` only, at most workspace.logit_tile_rows of
+// them. The result, (rows.size(), vocab_size), may be overwritten and is valid until the next call.
+Rows logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
+                    ConstRows hidden, std::span<const int32_t> rows, Workspace& workspace,
+                    OpTimes& times);
+
+}  // namespace prefold

@@ -1,0 +1,225 @@
+// Scheduler, second part: who may start, and who gives way when blocks run out.
+#include <algorithm>
+
+#include "base/check.h"
+#include "schedule/scheduler.h"
+
+namespace prefold {
+
+// Blocks that the sequence will take beyond its table (or, before it runs, beyond the full blocks
+// of its prompt) up to its predicted end. The last sampled token is never computed.
+int32_t Scheduler::blocks_to_end(const Sequence& sequence) const {
+  const SequenceSpec& spec = job_.sequences[&sequence - sequences_.data()];
+  const int32_t n_sampled = spec.params->ignore_eos
+                                ? spec.max_tokens
+                                : lengths_.predict(sequence.n_planned, spec.max_tokens);
+  const int32_t n_prompt = prompt_length(sequence);
+  const int32_t n_held = sequence.state == SequenceState::kRunning
+                             ? static_cast<int32_t>(sequence.table.blocks.size())
+                             : n_prompt / kKvBlockTokens;
+  return std::max(0, blocks_for(n_prompt + std::max(n_sampled - 1, 0), kKvBlockTokens) - n_held);
+}
+
+// Blocks from the node's start to the predicted end of the first sequence below it.
+int32_t Scheduler::blocks_to_first_end(int32_t node) const {
+  const int32_t base_depth = tree_.nodes[deepest_live(tree_.nodes[node].parent)].depth_end;
+  int32_t leaf = node;
+  while (sequences_of(leaf).empty()) ++leaf;
+  const SequenceSpec& spec = job_.sequences[sequences_of(leaf).front()];
+  const int32_t n_sampled =
+      spec.params->ignore_eos ? spec.max_tokens : lengths_.predict(0, spec.max_tokens);
+  return blocks_for(first_leaf_end_[node] + std::max(n_sampled - 1, 0), kKvBlockTokens) -
+         base_depth / kKvBlockTokens;
+}
+
+void Scheduler::reserve_for_running() {
+  n_reserved_ = 0;
+  for (int32_t i : running_) n_reserved_ += blocks_to_end(sequences_[i]);
+  for (int32_t node : prefilling_) {
+    if (!sequences_of(node).empty()) {
+      n_reserved_ += blocks_to_end(sequences_[sequences_of(node).front()]);
+    }
+  }
+}
+
+int32_t Scheduler::deepest_live(int32_t node) const {
+  while (nodes_[node].state != NodeState::kLive) node = tree_.nodes[node].parent;
+  return node;
+}
+
+// Sequences whose node is computed start in tree order. One whose node was given up while it had
+// yielded has its node computed again first. False if one of them waits for memory: then nothing
+// behind it may take any.
+bool Scheduler::admit_ready_sequences(StepPlan& plan) {
+  for (auto it = ready_.begin(); it != ready_.end();) {
+    const int32_t idx = by_node_[*it];
+    Sequence& sequence = sequences_[idx];
+    Node& node = nodes_[sequence.node];
+    if (static_cast<int32_t>(running_.size()) >= limits_.token_budget) return false;
+    const bool nothing_runs = running_.empty() && prefilling_.empty();
+    if (node.state == NodeState::kUncomputed) {
+      if (nothing_runs) release_idle_nodes(deepest_live(sequence.node));
+      if (!start_node(sequence.node, plan)) return false;
+    }
+    if (node.state == NodeState::kPrefilling) {
+      ++it;
+      continue;
+    }
+    if (nothing_runs && !fits(blocks_to_end(sequence) + 1)) release_idle_nodes(sequence.node);
+    // One block more than to the end: the copy of a shared partial block.
+    if (!fits(blocks_to_end(sequence) + 1)) {
+      CHECK(!nothing_runs);
+      return false;
+    }
+    it = ready_.erase(it);
+    n_reserved_ += blocks_to_end(sequence);
+    sequence.table = start_from(sequence.node, plan);
+    sequence.n_computed = prompt_length(sequence);
+    sequence.state = SequenceState::kRunning;
+    running_.push_back(idx);
+  }
+  return true;
+}
+
+// Starts nodes in depth-first order while the step has room. Below a node that is still being
+// computed nothing can start yet: the walk goes on behind it.
+void Scheduler::admit_nodes(StepPlan& plan, TokenBudget& budget) {
+  const int32_t n_nodes = static_cast<int32_t>(nodes_.size());
+  const auto started = [&](int32_t i) {
+    return nodes_[i].computed_before || nodes_[i].state != NodeState::kUncomputed;
+  };
+  while (first_unstarted_node_ < n_nodes && started(first_unstarted_node_)) {
+    ++first_unstarted_node_;
+  }
+  int32_t i = first_unstarted_node_;
+  while (i < n_nodes && !budget.empty()) {
+    if (started(i)) {
+      ++i;
+      continue;
+    }
+    const int32_t parent = tree_.nodes[i].parent;
+    const Node& above = nodes_[parent];
+    if (above.state == NodeState::kPrefilling ||
+        (above.state == NodeState::kLive && above.live_since_step == next_step_idx_)) {
+      i = tree_.nodes[parent].subtree_end;
+      continue;
+    }
+    if (!start_node(i, plan)) {
+      if (!drafts_.empty() || !running_.empty() || !prefilling_.empty()) break;
+      release_idle_nodes(deepest_live(parent));
+      CHECK(start_node(i, plan));
+    }
+    const int32_t n_rows = budget.take(tree_.nodes[i].depth_end - nodes_[i].n_computed);
+    drafts_.push_back({int64_t{i} << 32, true, i, n_rows});
+    ++i;
+  }
+}
+
+// False if the blocks do not fit or an ancestor is just being computed.
+bool Scheduler::start_node(int32_t node_idx, StepPlan& plan) {
+  Node& node = nodes_[node_idx];
+  const int32_t parent = tree_.nodes[node_idx].parent;
+  const int32_t base = deepest_live(parent);
+  for (int32_t i = parent; i != base; i = tree_.nodes[i].parent) {
+    if (nodes_[i].state == NodeState::kPrefilling) return false;
+  }
+  if (nodes_[base].live_since_step == next_step_idx_) return false;
+  if (!fits(blocks_to_first_end(node_idx) + 1)) return false;
+  const bool first_time = !node.computed_before;
+  if (first_time && base == parent) {
+    node.table = start_from(parent, plan);
+  } else {
+    ++nodes_[base].n_dependents;
+    node.table = start_from(base, plan);
+    if (first_time) drop_dependent(parent);
+  }
+  node.n_computed = tree_.nodes[base].depth_end;
+  CHECK(grow_table(pool_, node.table, blocks_for(tree_.nodes[node_idx].depth_end, kKvBlockTokens)));
+  node.state = NodeState::kPrefilling;
+  prefilling_.push_back(node_idx);
+  if (!sequences_of(node_idx).empty()) {
+    n_reserved_ += blocks_to_end(sequences_[sequences_of(node_idx).front()]);
+  }
+  return true;
+}
+
+// The blocks of a live node as the beginning of a dependent's table. The last dependent takes them
+// over; others share the full ones and get a copy of the rest.
+BlockTable Scheduler::start_from(int32_t node_idx, StepPlan& plan) {
+  if (node_idx == 0) return {};
+  Node& node = nodes_[node_idx];
+  CHECK(node.state == NodeState::kLive && node.n_dependents > 0);
+  if (--node.n_dependents == 0) {
+    node.state = NodeState::kUncomputed;
+    return std::move(node.table);
+  }
+  const int32_t depth = tree_.nodes[node_idx].depth_end;
+  BlockTable table = share_table(pool_, node.table, depth / kKvBlockTokens);
+  if (const int32_t n_rest = depth % kKvBlockTokens; n_rest > 0) {
+    CHECK(grow_table(pool_, table, depth / kKvBlockTokens + 1));
+    plan.copies.push_back({node.table.blocks.back(), table.blocks.back(), n_rest});
+    counters_.copied_tokens += n_rest;
+  }
+  return table;
+}
+
+void Scheduler::drop_dependent(int32_t node_idx) {
+  Node& node = nodes_[node_idx];
+  CHECK(node.n_dependents > 0);
+  if (--node.n_dependents == 0 && node.state == NodeState::kLive && node_idx != 0) {
+    node.state = NodeState::kUncomputed;
+    release_table(pool_, node.table);
+  }
+}
+
+// Gives up the blocks of every computed node that waits for its dependents; they are computed again
+// when those start. Only when nothing else could go on.
+void Scheduler::release_idle_nodes(int32_t except) {
+  for (int32_t i = 1; i < static_cast<int32_t>(nodes_.size()); ++i) {
+    if (i == except || nodes_[i].state != NodeState::kLive ||
+        nodes_[i].live_since_step == next_step_idx_) {
+      continue;
+    }
+    nodes_[i].state = NodeState::kUncomputed;
+    release_table(pool_, nodes_[i].table);
+  }
+}
+
+// Makes sure that the sequence's next position has a block, if need be at the cost of the
+// least-computed running sequence. False if the sequence gets no row in this step.
+bool Scheduler::take_block_for_next_row(int32_t idx) {
+  Sequence& sequence = sequences_[idx];
+  const int32_t n_wanted = sequence.n_computed / kKvBlockTokens + 1;
+  while (!grow_table(pool_, sequence.table, n_wanted)) {
+    const int32_t victim = *std::min_element(
+        running_.begin(), running_.end(), [&](int32_t a, int32_t b) {
+          if (sequences_[a].n_planned != sequences_[b].n_planned) {
+            return sequences_[a].n_planned < sequences_[b].n_planned;
+          }
+          return order_of_sequence(a) > order_of_sequence(b);
+        });
+    if (running_.size() > 1) {
+      yield(victim);
+      if (victim == idx) return false;
+    } else if (!prefilling_.empty()) {
+      return false;  // their blocks come free when they are done
+    } else {
+      release_idle_nodes(-1);
+      return grow_table(pool_, sequence.table, n_wanted);
+    }
+  }
+  return true;
+}
+
+void Scheduler::yield(int32_t idx) {
+  Sequence& sequence = sequences_[idx];
+  release_table(pool_, sequence.table);
+  sequence.n_computed = 0;
+  sequence.state = SequenceState::kReady;
+  ready_.insert(place_[idx]);
+  std::erase(running_, idx);
+  ++nodes_[sequence.node].n_dependents;
+  ++counters_.n_yields;
+}
+
+}  // namespace prefold

@@ -1,0 +1,41 @@
+// What a scheduler is asked to run: prompts as token ids, their prefix tree, and the sequences
+// (one a request and choice) that continue them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "plan/prefix_tree.h"
+#include "plan/step_plan.h"
+
+namespace prefold {
+
+// One choice of one request. Pointers and spans live as long as the run.
+struct SequenceSpec {
+  int32_t prompt = 0;      // index into Job::prompts; not an empty one
+  int32_t max_tokens = 0;  // tokens to sample at most; 0: the prompt is only scored
+  const SamplingParams* params = nullptr;
+  std::span<const int32_t> stop_ids;
+  uint64_t key = 0;
+};
+
+struct Job {
+  std::span<const TokenSpan> prompts;
+  const PrefixTree* tree = nullptr;
+  std::vector<SequenceSpec> sequences;
+  // By prompt: how many top alternatives the log-probabilities of its tokens need; -1: no
+  // log-probabilities. Each row of the tree is scored once, for all who ask.
+  std::vector<int32_t> score_top;
+};
+
+struct ScheduleLimits {
+  int32_t token_budget = 512;  // rows of a step: prefill + decode (Sarathi-Serve, arXiv 2403.02310)
+  int32_t n_blocks = 0;        // KV blocks in all
+};
+
+// Blocks that one sequence may need besides those for its own tokens: a copy of a shared partial
+// block at its start, and the original. A request fits if its tokens need n_blocks - 2 at most.
+inline constexpr int32_t kSpareBlocks = 2;
+
+}  // namespace prefold

@@ -1,0 +1,313 @@
+#include "schedule/scheduler.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+#include "plan/segments.h"
+
+namespace prefold {
+
+Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
+    : job_(job),
+      tree_(*job.tree),
+      limits_(limits),
+      pool_(limits.n_blocks),
+      nodes_(tree_.nodes.size()),
+      sequences_(job.sequences.size()),
+      by_node_(job.sequences.size()),
+      place_(job.sequences.size()),
+      first_by_node_(tree_.nodes.size() + 1, 0),
+      first_leaf_end_(tree_.nodes.size()) {
+  CHECK(limits.token_budget > 0);
+  for (size_t i = 0; i < sequences_.size(); ++i) {
+    const SequenceSpec& spec = job.sequences[i];
+    sequences_[i].node = tree_.node_of_prompt[spec.prompt];
+    CHECK(!job.prompts[spec.prompt].empty());
+    CHECK(blocks_for(prompt_length(sequences_[i]) + spec.max_tokens, kKvBlockTokens) +
+              kSpareBlocks <= limits.n_blocks);
+  }
+  std::iota(by_node_.begin(), by_node_.end(), 0);
+  std::stable_sort(by_node_.begin(), by_node_.end(), [&](int32_t a, int32_t b) {
+    return sequences_[a].node < sequences_[b].node;
+  });
+  for (size_t p = 0; p < by_node_.size(); ++p) {
+    place_[by_node_[p]] = static_cast<int32_t>(p);
+    const int32_t node = sequences_[by_node_[p]].node;
+    ++first_by_node_[node + 1];
+    if (job.sequences[by_node_[p]].max_tokens > 1) ++nodes_[node].n_dependents;
+  }
+  std::partial_sum(first_by_node_.begin(), first_by_node_.end(), first_by_node_.begin());
+  for (size_t prompt = 0; prompt < job.score_top.size(); ++prompt) {
+    Node& node = nodes_[tree_.node_of_prompt[prompt]];
+    node.score_top = std::max(node.score_top, job.score_top[prompt]);
+  }
+  // Children come after their parents, so a backward pass sees them first.
+  for (int32_t i = static_cast<int32_t>(nodes_.size()) - 1; i > 0; --i) {
+    const int32_t parent = tree_.nodes[i].parent;
+    ++nodes_[parent].n_dependents;
+    nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
+    const bool is_leaf = tree_.nodes[i].subtree_end == i + 1;
+    first_leaf_end_[i] = is_leaf || !sequences_of(i).empty() ? tree_.nodes[i].depth_end
+                                                             : first_leaf_end_[i + 1];
+  }
+  nodes_[0].state = NodeState::kLive;
+  nodes_[0].computed_before = true;
+  nodes_[0].live_since_step = -1;
+  first_unstarted_node_ = 1;
+}
+
+int32_t Scheduler::prompt_length(const Sequence& sequence) const {
+  return tree_.nodes[sequence.node].depth_end;
+}
+
+// A running sequence lacks the KV of everything up to its last sampled token, whose row gives the
+// next sample: one row when it decodes, more when it comes back after a yield.
+int32_t Scheduler::rows_wanted(const Sequence& sequence) const {
+  const SequenceSpec& spec = job_.sequences[&sequence - sequences_.data()];
+  if (sequence.n_planned >= spec.max_tokens) return 0;
+  return prompt_length(sequence) + sequence.n_planned - sequence.n_computed;
+}
+
+// A node comes before the sequences that end at it, these before its children.
+int64_t Scheduler::order_of_sequence(int32_t sequence) const {
+  const int32_t node = sequences_[sequence].node;
+  return (int64_t{node} << 32) + 1 + (place_[sequence] - first_by_node_[node]);
+}
+
+std::span<const int32_t> Scheduler::sequences_of(int32_t node) const {
+  return {by_node_.data() + first_by_node_[node],
+          static_cast<size_t>(first_by_node_[node + 1] - first_by_node_[node])};
+}
+
+TokenSpan Scheduler::tokens_of(int32_t node) const {
+  return job_.prompts[tree_.nodes[node].prompt].first(tree_.nodes[node].depth_end);
+}
+
+StepPlan Scheduler::next_step() {
+  StepPlan plan;
+  plan.step_idx = next_step_idx_;
+  InFlight flight;
+  flight.step_idx = next_step_idx_;
+  for (int32_t node : release_later_) release_table(pool_, nodes_[node].table);
+  release_later_.clear();
+
+  TokenBudget budget(limits_.token_budget);
+  drafts_.clear();
+  reserve_for_running();
+  const bool all_ready_run = admit_ready_sequences(plan);
+  draft_decodes(budget);
+  draft_chunks(budget);
+  reserve_for_running();
+  if (all_ready_run) admit_nodes(plan, budget);
+
+  std::erase_if(drafts_, [&](const Draft& draft) {  // drafted, then yielded
+    return !draft.is_node && sequences_[draft.idx].state != SequenceState::kRunning;
+  });
+  std::sort(drafts_.begin(), drafts_.end(),
+            [](const Draft& a, const Draft& b) { return a.order < b.order; });
+  for (const Draft& draft : drafts_) {
+    draft.is_node ? emit_node_rows(draft, plan, flight) : emit_sequence_rows(draft, plan, flight);
+  }
+  plan.segments = shared_segments(plan.spans, plan.block_ids);
+  CHECK(plan.n_rows() <= limits_.token_budget);
+  CHECK(plan.n_rows() > 0 || !in_flight_.empty() || done());
+
+  ++next_step_idx_;
+  ++counters_.n_steps;
+  in_flight_.push_back(std::move(flight));
+  return plan;
+}
+
+void Scheduler::draft_decodes(TokenBudget& budget) {
+  const std::vector<int32_t> candidates = running_;  // yields change running_
+  for (int32_t i : candidates) {
+    const Sequence& sequence = sequences_[i];
+    if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) != 1) continue;
+    if (budget.empty()) break;
+    if (!take_block_for_next_row(i)) continue;
+    drafts_.push_back({order_of_sequence(i), false, i, budget.take(1)});
+  }
+}
+
+void Scheduler::draft_chunks(TokenBudget& budget) {
+  const std::vector<int32_t> candidates = running_;
+  for (int32_t i : candidates) {
+    Sequence& sequence = sequences_[i];
+    if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) <= 1) continue;
+    if (budget.empty() || !take_block_for_next_row(i)) continue;
+    const int32_t n_wanted = rows_wanted(sequence);
+    const int32_t n_blocks = static_cast<int32_t>(sequence.table.blocks.size());
+    const int32_t n_fit = (n_blocks + pool_.n_free()) * kKvBlockTokens - sequence.n_computed;
+    const int32_t n_rows = budget.take(std::min(n_wanted, n_fit));
+    CHECK(grow_table(pool_, sequence.table,
+                     blocks_for(sequence.n_computed + n_rows, kKvBlockTokens)));
+    drafts_.push_back({order_of_sequence(i), false, i, n_rows});
+  }
+  for (int32_t i : prefilling_) {
+    const int32_t n_rows = budget.take(tree_.nodes[i].depth_end - nodes_[i].n_computed);
+    if (n_rows > 0) drafts_.push_back({int64_t{i} << 32, true, i, n_rows});
+  }
+}
+
+namespace {
+
+void add_span(const BlockTable& table, int32_t first_position, int32_t n_rows, StepPlan& plan) {
+  const int32_t n_blocks = blocks_for(first_position + n_rows, kKvBlockTokens);
+  CHECK(n_blocks <= static_cast<int32_t>(table.blocks.size()));
+  plan.spans.push_back({plan.n_rows(), n_rows, first_position,
+                        static_cast<int32_t>(plan.block_ids.size()), n_blocks});
+  plan.block_ids.insert(plan.block_ids.end(), table.blocks.begin(),
+                        table.blocks.begin() + n_blocks);
+}
+
+void add_row(int32_t token_id, int32_t slot, int32_t position, StepPlan& plan) {
+  plan.token_ids.push_back(token_id);
+  plan.input_slots.push_back(slot);
+  plan.positions.push_back(position);
+}
+
+}  // namespace
+
+void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight) {
+  Node& node = nodes_[draft.idx];
+  const TokenSpan tokens = tokens_of(draft.idx);
+  add_span(node.table, node.n_computed, draft.n_rows, plan);
+  const int32_t depth_begin = tree_.nodes[draft.idx].depth_begin;
+  for (int32_t i = 0; i < draft.n_rows; ++i) {
+    const int32_t position = node.n_computed + i;
+    const int32_t row = plan.n_rows();
+    add_row(tokens[position], -1, position, plan);
+    const bool next_is_here = position + 1 < tree_.nodes[draft.idx].depth_end;
+    if (node.score_top >= 0 && !node.computed_before && next_is_here &&
+        position + 1 > depth_begin) {
+      plan.scores.push_back({row, tokens[position + 1], node.score_top});
+      flight.scores.push_back({draft.idx, position + 1});
+    }
+  }
+  (node.computed_before ? counters_.recomputed_rows : counters_.prefill_rows) += draft.n_rows;
+  node.n_computed += draft.n_rows;
+  if (node.n_computed == tree_.nodes[draft.idx].depth_end) {
+    complete_node(draft.idx, plan, flight);
+  }
+}
+
+// The node's last row is in this step: whoever ends at the node samples from it, and scores of its
+// children's first tokens are read from it.
+void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight) {
+  Node& node = nodes_[node_idx];
+  std::erase(prefilling_, node_idx);
+  node.state = NodeState::kLive;
+  node.live_since_step = next_step_idx_;
+  const int32_t row = plan.n_rows() - 1;
+  if (!node.computed_before) {
+    node.computed_before = true;
+    for (int32_t i : sequences_of(node_idx)) {
+      if (job_.sequences[i].max_tokens == 0) {
+        flight.ended_unsampled.push_back(i);
+        continue;
+      }
+      add_sample(i, row, plan, flight);
+      if (job_.sequences[i].max_tokens > 1) {
+        sequences_[i].state = SequenceState::kReady;
+        ready_.insert(place_[i]);
+      }
+    }
+    const int32_t depth_end = tree_.nodes[node_idx].depth_end;
+    for (int32_t child = node_idx + 1; child < tree_.nodes[node_idx].subtree_end;
+         child = tree_.nodes[child].subtree_end) {
+      if (nodes_[child].score_top < 0) continue;
+      plan.scores.push_back({row, tokens_of(child)[depth_end], nodes_[child].score_top});
+      flight.scores.push_back({child, depth_end});
+    }
+  }
+  if (node.n_dependents == 0) {
+    node.state = NodeState::kUncomputed;
+    release_later_.push_back(node_idx);
+  }
+}
+
+void Scheduler::emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight) {
+  Sequence& sequence = sequences_[draft.idx];
+  const TokenSpan prompt = tokens_of(sequence.node);
+  const int32_t n_prompt = static_cast<int32_t>(prompt.size());
+  const int32_t last_position = n_prompt + sequence.n_planned - 1;
+  add_span(sequence.table, sequence.n_computed, draft.n_rows, plan);
+  for (int32_t i = 0; i < draft.n_rows; ++i) {
+    const int32_t position = sequence.n_computed + i;
+    if (position == last_position) {
+      add_row(StepPlan::kFromSlot, sequence.slot, position, plan);
+    } else {
+      CHECK(position >= n_prompt);
+      add_row(sequence.sampled[position - n_prompt], -1, position, plan);
+    }
+  }
+  sequence.n_computed += draft.n_rows;
+  if (sequence.n_computed > last_position) {
+    add_sample(draft.idx, plan.n_rows() - 1, plan, flight);
+    ++counters_.decode_rows;
+    counters_.recomputed_rows += draft.n_rows - 1;
+  } else {
+    counters_.recomputed_rows += draft.n_rows;
+  }
+}
+
+void Scheduler::add_sample(int32_t sequence_idx, int32_t row, StepPlan& plan, InFlight& flight) {
+  Sequence& sequence = sequences_[sequence_idx];
+  if (sequence.slot < 0) {
+    if (free_slots_.empty()) {
+      sequence.slot = n_slots_++;
+    } else {
+      sequence.slot = free_slots_.back();
+      free_slots_.pop_back();
+    }
+    const SequenceSpec& spec = job_.sequences[sequence_idx];
+    plan.slot_starts.push_back({sequence.slot, spec.params, spec.stop_ids,
+                                job_.prompts[spec.prompt], spec.key});
+  }
+  plan.samples.push_back({row, sequence.slot});
+  flight.sample_sequences.push_back(sequence_idx);
+  ++sequence.n_planned;
+}
+
+void Scheduler::commit(const StepResult& result, StepSink& sink) {
+  CHECK(!in_flight_.empty());
+  const InFlight flight = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  CHECK(result.step_idx == flight.step_idx);
+  CHECK(result.samples.size() == flight.sample_sequences.size());
+  CHECK(result.scores.size() == flight.scores.size());
+  for (size_t i = 0; i < flight.scores.size(); ++i) {
+    sink.on_score(flight.scores[i].node, flight.scores[i].position, result.scores[i]);
+  }
+  for (size_t i = 0; i < flight.sample_sequences.size(); ++i) {
+    const int32_t idx = flight.sample_sequences[i];
+    Sequence& sequence = sequences_[idx];
+    if (sequence.state == SequenceState::kEnded) continue;  // stopped while this step was in flight
+    sequence.sampled.push_back(result.samples[i].id);
+    const bool stopped = sink.on_token(idx, result.samples[i]);
+    if (stopped || static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
+      end_sequence(idx, sink);
+    }
+  }
+  for (int32_t idx : flight.ended_unsampled) end_sequence(idx, sink);
+  std::erase_if(running_, [&](int32_t i) { return sequences_[i].state == SequenceState::kEnded; });
+}
+
+void Scheduler::end_sequence(int32_t idx, StepSink& sink) {
+  Sequence& sequence = sequences_[idx];
+  const SequenceSpec& spec = job_.sequences[idx];
+  if (sequence.state == SequenceState::kReady) {
+    ready_.erase(place_[idx]);
+    drop_dependent(sequence.node);
+  }
+  release_table(pool_, sequence.table);
+  if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
+  if (!spec.params->ignore_eos) lengths_.observe(static_cast<int32_t>(sequence.sampled.size()));
+  sequence.state = SequenceState::kEnded;
+  sequence.sampled = {};
+  ++n_ended_;
+  sink.on_end(idx);
+}
+
+}  // namespace prefold

@@ -1,0 +1,165 @@
+// Decides what runs in the next step. Knows tokens, blocks and slots, no tensors (I1).
+//
+// Each node of the prefix tree is prefilled once, in chunks; the sequences that end at it sample
+// their first tokens from its last row, and its children start from its blocks. Full blocks are
+// shared by reference; of a partly filled last block each dependent gets a copy, the last one the
+// block itself. A node's blocks are given up as soon as its last dependent has started, a sequence's
+// as soon as it ends. Work is admitted in depth-first order of the tree, as soon as the blocks to
+// its predicted end fit; if a prediction was too short, the least-computed sequence yields its blocks
+// and is computed again later, with the same result.
+//
+// A backend may have several steps in flight: next_step may be called again before commit. A
+// sequence that stopped meanwhile has a superfluous row, whose sample is dropped.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "cache/block_pool.h"
+#include "cache/block_table.h"
+#include "plan/length.h"
+#include "plan/step_plan.h"
+#include "schedule/job.h"
+#include "schedule/token_budget.h"
+
+namespace prefold {
+
+// Who is told what came out of a step.
+class StepSink {
+ public:
+  virtual ~StepSink() = default;
+  // A sequence's next token. Returns true if the sequence ends with it.
+  virtual bool on_token(int32_t sequence, const SampledToken& token) = 0;
+  // The log-probability of the token at `position` of every prompt below tree node `node`, which
+  // covers that position.
+  virtual void on_score(int32_t node, int32_t position, const SampledToken& score) = 0;
+  // A sequence has ended and all its tokens and scores have been told.
+  virtual void on_end(int32_t sequence) = 0;
+};
+
+struct ScheduleCounters {
+  int64_t n_steps = 0;
+  int64_t prefill_rows = 0;    // prompt tokens computed, recomputed ones too
+  int64_t recomputed_rows = 0; // prompt and output tokens computed again after a yield
+  int64_t decode_rows = 0;
+  int64_t copied_tokens = 0;   // of partly shared blocks
+  int64_t n_yields = 0;
+};
+
+class Scheduler {
+ public:
+  // The job must outlive the scheduler. Each prompt's tokens plus max_tokens must fit in
+  // limits.n_blocks - kSpareBlocks blocks.
+  Scheduler(const Job& job, const ScheduleLimits& limits);
+
+  bool done() const { return n_ended_ == static_cast<int32_t>(sequences_.size()); }
+
+  // The next step's rows, never none while a sequence waits and no step is in flight.
+  StepPlan next_step();
+
+  // Takes in the results of the oldest step in flight.
+  void commit(const StepResult& result, StepSink& sink);
+
+  const ScheduleCounters& counters() const { return counters_; }
+  const BlockPool& pool() const { return pool_; }
+  int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
+
+ private:
+  enum class NodeState : uint8_t { kUncomputed, kPrefilling, kLive };
+  struct Node {
+    NodeState state = NodeState::kUncomputed;
+    bool computed_before = false;  // first tokens and scores have been taken
+    int32_t n_dependents = 0;      // children and sequences that have yet to start from it
+    int32_t n_computed = 0;        // positions whose KV is in the table
+    int32_t score_top = -1;        // the most that a prompt below asks for
+    int64_t live_since_step = 0;
+    BlockTable table;
+  };
+  enum class SequenceState : uint8_t { kWaiting, kReady, kRunning, kEnded };
+  struct Sequence {
+    SequenceState state = SequenceState::kWaiting;
+    int32_t node = 0;
+    int32_t slot = -1;
+    int32_t n_planned = 0;   // samples planned, committed or not
+    int32_t n_computed = 0;  // positions whose KV is in the table
+    std::vector<int32_t> sampled;
+    BlockTable table;
+  };
+  // Rows that a step will have: a chunk of a node's prefill or of a running sequence.
+  struct Draft {
+    int64_t order = 0;  // depth-first, so that sharers are neighbours
+    bool is_node = false;
+    int32_t idx = 0;
+    int32_t n_rows = 0;
+  };
+  struct InFlight {
+    int64_t step_idx = 0;
+    std::vector<int32_t> sample_sequences;  // as StepPlan::samples
+    struct ScoreOf {
+      int32_t node, position;
+    };
+    std::vector<ScoreOf> scores;            // as StepPlan::scores
+    std::vector<int32_t> ended_unsampled;   // sequences with max_tokens 0
+  };
+
+  // Admission (admission.cc).
+  bool admit_ready_sequences(StepPlan& plan);
+  void admit_nodes(StepPlan& plan, TokenBudget& budget);
+  bool start_node(int32_t node, StepPlan& plan);
+  bool fits(int32_t n_blocks) const { return pool_.n_free() - n_reserved_ >= n_blocks; }
+  void reserve_for_running();
+  int32_t blocks_to_end(const Sequence& sequence) const;
+  int32_t blocks_to_first_end(int32_t node) const;
+  bool take_block_for_next_row(int32_t sequence);
+  void yield(int32_t sequence);
+  BlockTable start_from(int32_t node, StepPlan& plan);
+  void drop_dependent(int32_t node);
+  void release_idle_nodes(int32_t except);
+  int32_t deepest_live(int32_t node) const;
+
+  // Building the step (scheduler.cc).
+  void draft_decodes(TokenBudget& budget);
+  void draft_chunks(TokenBudget& budget);
+  void emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
+  void emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
+  void complete_node(int32_t node, StepPlan& plan, InFlight& flight);
+  void add_sample(int32_t sequence, int32_t row, StepPlan& plan, InFlight& flight);
+  void end_sequence(int32_t sequence, StepSink& sink);
+
+  int32_t prompt_length(const Sequence& sequence) const;
+  int32_t rows_wanted(const Sequence& sequence) const;
+  int64_t order_of_sequence(int32_t sequence) const;
+  std::span<const int32_t> sequences_of(int32_t node) const;
+  TokenSpan tokens_of(int32_t node) const;
+
+  const Job& job_;
+  const PrefixTree& tree_;
+  ScheduleLimits limits_;
+  BlockPool pool_;
+  LengthPredictor lengths_;
+  std::vector<Node> nodes_;
+  std::vector<Sequence> sequences_;
+  std::vector<int32_t> by_node_;        // sequences ordered by node; place_ is the inverse
+  std::vector<int32_t> place_;
+  std::vector<int32_t> first_by_node_;  // n_nodes + 1 offsets into by_node_
+  std::vector<int32_t> first_leaf_end_; // depth at which the first leaf below a node ends
+
+  int32_t first_unstarted_node_ = 0;
+  std::vector<int32_t> prefilling_;     // nodes
+  std::vector<int32_t> running_;        // sequences
+  std::set<int32_t> ready_;             // places in by_node_ of sequences that wait for blocks
+  std::vector<int32_t> release_later_;  // nodes without dependents whose rows are still in flight
+  std::vector<int32_t> free_slots_;
+  int32_t n_slots_ = 0;
+  std::vector<Draft> drafts_;
+  std::deque<InFlight> in_flight_;
+  int64_t n_reserved_ = 0;  // blocks that admitted work will still take, as predicted
+  int32_t n_ended_ = 0;
+  int64_t next_step_idx_ = 0;
+  ScheduleCounters counters_;
+};
+
+}  // namespace prefold
