@@ -42,6 +42,8 @@ class CpuEngine : public Engine {
   const RopeTable& rope_table_;
   std::vector<KvLayer> kv_layers_;
   Workspace workspace_;
+  std::vector<std::vector<float>> row_copies_;   // by thread: logits of a row that is sampled twice
+  std::vector<SamplerScratch> sampler_scratch_;  // by thread
   std::vector<SamplerState> slots_;
   std::vector<int32_t> token_ids_;
   StepResult result_;

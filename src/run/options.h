@@ -1,0 +1,56 @@
+// A run's settings: as typed (RunOptions), then resolved (RunConfig). The report prints the latter.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "ops/attention.h"
+#include "plan/request.h"
+
+namespace prefold {
+
+enum class Sharing { kNone, kTree };
+
+struct RunOptions {
+  std::string model;
+  std::vector<std::string> inputs;
+  std::string output;
+  std::string report;  // empty: none
+
+  std::optional<int32_t> max_num_batched_tokens;
+  std::optional<int64_t> kv_memory_bytes;
+  std::optional<int32_t> max_model_len;
+  std::optional<int32_t> threads;
+  KvType kv_type = KvType::kF32;
+  std::string cpu_isa = "auto";
+  Sharing sharing = Sharing::kTree;
+
+  SamplingParams defaults;  // for what a line leaves open
+  uint64_t seed = 0;        // of requests without a seed of their own
+  bool ordered = false;
+  bool overwrite = false;
+  bool usage_details = false;
+  bool quiet = false;
+};
+
+// Complete and valid; const from here on.
+struct RunConfig {
+  RunOptions options;
+  int32_t token_budget = 0;
+  int32_t threads = 0;
+  int32_t max_model_len = 0;
+  int32_t n_kv_blocks = 0;  // that the pool may have at most
+  int64_t kv_bytes_per_block = 0;
+  std::string cpu_isa;
+};
+
+// Throws Error naming the option, its value and what was wanted.
+RunConfig resolve(const RunOptions& options, const ModelConfig& model);
+
+// Bytes that this process may still take: MemAvailable, or less if its cgroup's limit is nearer.
+int64_t available_memory_bytes();
+
+}  // namespace prefold
