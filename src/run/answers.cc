@@ -118,7 +118,7 @@ std::vector<std::optional<TokenLogprob>> Answers::prompt_logprobs(int32_t prompt
 int32_t Answers::cached_tokens(int32_t prompt) const {
   const PrefixTree& tree = *job_.tree;
   int32_t node = tree.node_of_prompt[prompt];
-  while (node != 0 && tree.nodes[node].prompt == prompt) node = tree.nodes[node].parent;
+  while (node != 0 && tree.nodes[node].representative == prompt) node = tree.nodes[node].parent;
   return tree.nodes[node].depth_end;
 }
 

@@ -27,6 +27,7 @@ struct RunOptions {
   KvType kv_type = KvType::kF32;
   std::string cpu_isa = "auto";
   Sharing sharing = Sharing::kTree;
+  std::string precision = "exact";
 
   SamplingParams defaults;  // for what a line leaves open
   uint64_t seed = 0;        // of requests without a seed of their own

@@ -165,13 +165,13 @@ int32_t PromptStore::add(std::span<const int32_t> prompt) {
 PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
                         ThreadPool& pool, const FailureFn& on_failure) {
   PreparedJob job;
-  std::vector<ReadItem> items;
+  std::vector<RequestOrError> items;
   std::vector<Tokenised> tokenised;
   bool more = true;
   while (more) {
     items.clear();
     while (items.size() < kLinesPerBatch) {
-      std::optional<ReadItem> item = reader.next();
+      std::optional<RequestOrError> item = reader.next();
       more = item.has_value();
       if (!more) break;
       items.push_back(std::move(*item));

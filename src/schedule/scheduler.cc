@@ -81,7 +81,7 @@ std::span<const int32_t> Scheduler::sequences_of(int32_t node) const {
 }
 
 TokenSpan Scheduler::tokens_of(int32_t node) const {
-  return job_.prompts[tree_.nodes[node].prompt].first(tree_.nodes[node].depth_end);
+  return job_.prompts[tree_.nodes[node].representative].first(tree_.nodes[node].depth_end);
 }
 
 StepPlan Scheduler::next_step() {
@@ -89,8 +89,7 @@ StepPlan Scheduler::next_step() {
   plan.step_idx = next_step_idx_;
   InFlight flight;
   flight.step_idx = next_step_idx_;
-  for (int32_t node : release_later_) release_table(pool_, nodes_[node].table);
-  release_later_.clear();
+  release_finished_nodes();
 
   TokenBudget budget(limits_.token_budget);
   drafts_.clear();
@@ -185,7 +184,11 @@ void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& fli
       flight.scores.push_back({draft.idx, position + 1});
     }
   }
-  (node.computed_before ? counters_.recomputed_rows : counters_.prefill_rows) += draft.n_rows;
+  // Tokens of ancestors that were given up, or of this node if it was, are computed once more.
+  const int32_t first_new = node.computed_before ? tree_.nodes[draft.idx].depth_end : depth_begin;
+  const int32_t n_again = std::clamp(first_new - node.n_computed, 0, draft.n_rows);
+  counters_.recomputed_rows += n_again;
+  counters_.prefill_rows += draft.n_rows - n_again;
   node.n_computed += draft.n_rows;
   if (node.n_computed == tree_.nodes[draft.idx].depth_end) {
     complete_node(draft.idx, plan, flight);
@@ -292,6 +295,12 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
   }
   for (int32_t idx : flight.ended_unsampled) end_sequence(idx, sink);
   std::erase_if(running_, [&](int32_t i) { return sequences_[i].state == SequenceState::kEnded; });
+  if (in_flight_.empty()) release_finished_nodes();
+}
+
+void Scheduler::release_finished_nodes() {
+  for (int32_t node : release_later_) release_table(pool_, nodes_[node].table);
+  release_later_.clear();
 }
 
 void Scheduler::end_sequence(int32_t idx, StepSink& sink) {

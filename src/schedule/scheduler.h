@@ -127,6 +127,7 @@ class Scheduler {
   void emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
   void complete_node(int32_t node, StepPlan& plan, InFlight& flight);
   void add_sample(int32_t sequence, int32_t row, StepPlan& plan, InFlight& flight);
+  void release_finished_nodes();
   void end_sequence(int32_t sequence, StepSink& sink);
 
   int32_t prompt_length(const Sequence& sequence) const;

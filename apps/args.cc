@@ -1,0 +1,169 @@
+#include "args.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "kernels/cpu/kernels.h"
+
+namespace prefold {
+namespace {
+
+constexpr int kCannotRun = 2;
+
+const char kFooter[] = R"(
+Examples:
+  prefold run -m model.gguf -i prompts.jsonl -o results.jsonl --report report.json
+  zcat prompts.jsonl.gz | prefold run -m model.gguf -i - -o - > results.jsonl
+  prefold plan -m model.gguf -i prompts.jsonl
+
+An input line, short or as in OpenAI's Batch API:
+  {"id": "q1", "prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
+  {"id": "q2", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+
+Exit status: 0 all answered, 1 some requests failed (see "error" in the results),
+2 the run could not start or finish.)";
+
+void add_model(CLI::App& app, std::string& model) {
+  app.add_option("-m,--model", model, "Model: a GGUF file")->required();
+}
+
+void add_inputs(CLI::App& app, RunOptions& run) {
+  app.add_option("-i,--input", run.inputs,
+                 "Prompts, one JSON object a line; may be given several times; - is standard "
+                 "input; .gz and .zst are unpacked")
+      ->required()
+      ->allow_extra_args(false);
+}
+
+void add_plan_options(CLI::App& app, RunOptions& run) {
+  app.add_option("--sharing", run.sharing,
+                 "tree: compute each shared prefix once; none: every prompt by itself")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Sharing>{{"tree", Sharing::kTree}, {"none", Sharing::kNone}}))
+      ->default_str("tree");
+  app.add_option("--kv-memory", run.kv_memory_bytes,
+                 "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available]")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--max-model-len", run.max_model_len,
+                 "Tokens of prompt and answer together at most [the model's context, or what the "
+                 "KV cache holds]")
+      ->check(CLI::Range(1, INT32_MAX));
+  app.add_option("--threads", run.threads, "Threads [all this process may use]")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--max-tokens", run.defaults.max_tokens,
+                 "Tokens to answer at most, where a line does not say [up to the context's end]")
+      ->check(CLI::Range(1, INT32_MAX));
+}
+
+void add_sampling_defaults(CLI::App& app, RunOptions& run) {
+  app.add_option("--temperature", run.defaults.temperature,
+                 "Where a line does not say; 0 is greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-p", run.defaults.top_p, "Where a line does not say")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--top-k", run.defaults.top_k, "Where a line does not say; 0 is all")
+      ->check(CLI::Range(0, INT32_MAX))
+      ->capture_default_str();
+  app.add_option("--seed", run.seed, "For sampling, where a line has no seed of its own")
+      ->capture_default_str();
+}
+
+void add_run(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand("run", "Answer all prompts");
+  app.footer(kFooter);
+  RunOptions& run = args.run;
+  add_model(app, run.model);
+  add_inputs(app, run);
+  app.add_option("-o,--output", run.output, "Results, one JSON object a line; - is standard output")
+      ->required();
+  app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
+  app.add_option("--report", run.report, "Write a JSON report to this file");
+  app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
+  app.add_flag("--usage-details", run.usage_details,
+               "Write cached_tokens with each result (they depend on the schedule)");
+  app.add_flag("-q,--quiet", run.quiet, "Errors only on standard error");
+  add_sampling_defaults(app, run);
+  add_plan_options(app, run);
+  app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
+                 "Tokens of prefill and decode that one step may process [512]")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--kv-type", run.kv_type, "What keys and values are stored as")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, KvType>{{"f32", KvType::kF32},
+                                                                        {"f16", KvType::kF16},
+                                                                        {"bf16", KvType::kBF16},
+                                                                        {"int8", KvType::kInt8}}))
+      ->default_str("f32");
+  app.add_option("--precision", run.precision,
+                 "exact: f32 activations, the answer of an f32 reference")
+      ->check(CLI::IsMember({"exact"}))
+      ->capture_default_str();
+  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2 or avx512")
+      ->capture_default_str();
+}
+
+void add_plan(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand(
+      "plan", "Show what prompts share and what a run would compute; loads no weights");
+  add_model(app, args.run.model);
+  add_inputs(app, args.run);
+  add_plan_options(app, args.run);
+}
+
+void add_inspect(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand(
+      "inspect", "Describe a model: architecture, sizes, quantisations, context, memory needed");
+  app.add_option("model", args.model, "A GGUF file")->required();
+}
+
+void add_tokenize(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand(
+      "tokenize",
+      "JSON lines {\"text\", \"add_special\"?, \"parse_special\"?} on standard input to {\"ids\"}");
+  add_model(app, args.model);
+  app.add_flag("--decode", args.decode, "The way back: {\"ids\", \"skip_special\"?} to {\"text\"}");
+}
+
+void add_render(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand(
+      "render",
+      "JSON lines {\"messages\", \"add_generation_prompt\"?, \"bos_token\"?, \"eos_token\"?, "
+      "\"now\"?} on standard input to {\"text\"} or {\"error\"} by the model's chat template");
+  add_model(app, args.model);
+  app.add_option("--template", args.template_file, "A Jinja file to use instead of the model's");
+}
+
+}  // namespace
+
+std::optional<int> parse_args(int argc, char** argv, Args& args) {
+  CLI::App app{"prefold answers a file of prompts with a local language model, computing what the "
+               "prompts share only once.",
+               "prefold"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", [] {
+    return fmt::format("prefold {} ({})", PREFOLD_VERSION, find_cpu_kernels("auto").isa);
+  });
+  app.footer("prefold COMMAND --help tells more.");
+  add_run(app, args);
+  add_plan(app, args);
+  add_inspect(app, args);
+  add_tokenize(app, args);
+  add_render(app, args);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kCannotRun;
+  }
+  const std::map<std::string, Command> commands{{"run", Command::kRun},
+                                                {"plan", Command::kPlan},
+                                                {"inspect", Command::kInspect},
+                                                {"tokenize", Command::kTokenize},
+                                                {"render", Command::kRender}};
+  args.command = commands.at(app.get_subcommands().front()->get_name());
+  return std::nullopt;
+}
+
+}  // namespace prefold

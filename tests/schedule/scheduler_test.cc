@@ -1,0 +1,267 @@
+// The scheduler against a model of an engine that knows only tokens: every KV slot remembers which
+// prefix it was computed from, so a wrong block, a missing copy or a lost row shows as a wrong answer.
+#include "schedule/scheduler.h"
+
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <map>
+#include <random>
+
+using namespace prefold;
+
+namespace {
+
+uint64_t extend(uint64_t prefix_hash, int32_t token) {
+  return (prefix_hash ^ static_cast<uint64_t>(token + 1)) * 0x9E3779B97F4A7C15ull + 1;
+}
+
+int32_t next_token(uint64_t prefix_hash, uint64_t key) {
+  return static_cast<int32_t>(((prefix_hash ^ key) >> 33) % 150);
+}
+
+int32_t score_of(uint64_t prefix_hash, int32_t target) {
+  return static_cast<int32_t>((prefix_hash >> 20) % 1000) + target;
+}
+
+constexpr int32_t kStopToken = 149;
+
+// Executes plans on hashes of prefixes in the place of keys and values.
+class HashEngine {
+ public:
+  explicit HashEngine(int32_t n_blocks) : kv_(n_blocks * kKvBlockTokens, 0) {}
+
+  StepResult execute(const StepPlan& plan) {
+    for (const SlotStart& start : plan.slot_starts) slots_[start.slot] = {start.key, -1};
+    for (const BlockCopy& copy : plan.copies) {
+      std::copy_n(kv_.begin() + copy.from * kKvBlockTokens, copy.n_tokens,
+                  kv_.begin() + copy.to * kKvBlockTokens);
+    }
+    std::vector<uint64_t> hash_of_row(plan.n_rows());
+    int32_t next_row = 0;
+    for (const RowSpan& span : plan.spans) {
+      REQUIRE(span.first_row == next_row);
+      next_row += span.n_rows;
+      for (int32_t i = 0; i < span.n_rows; ++i) {
+        const int32_t row = span.first_row + i;
+        const int32_t position = span.first_position + i;
+        REQUIRE(plan.positions[row] == position);
+        const int32_t token = plan.token_ids[row] == StepPlan::kFromSlot
+                                  ? slots_.at(plan.input_slots[row]).last_token
+                                  : plan.token_ids[row];
+        const uint64_t before = position == 0 ? 0 : *kv_of(plan, span, position - 1);
+        hash_of_row[row] = *kv_of(plan, span, position) = extend(before, token);
+      }
+    }
+    REQUIRE(next_row == plan.n_rows());
+    check_segments(plan);
+    StepResult result{plan.step_idx, {}, {}};
+    int32_t last_row = 0;
+    for (const SampleRow& sample : plan.samples) {
+      CHECK(sample.row >= last_row);
+      last_row = sample.row;
+      Slot& slot = slots_.at(sample.slot);
+      slot.last_token = next_token(hash_of_row[sample.row], slot.key);
+      result.samples.push_back({slot.last_token, 0.0f, {}});
+    }
+    for (const ScoreRow& score : plan.scores) {
+      result.scores.push_back({score.target,
+                               static_cast<float>(score_of(hash_of_row[score.row], score.target)),
+                               {}});
+    }
+    n_rows_ += plan.n_rows();
+    return result;
+  }
+  int64_t n_rows() const { return n_rows_; }
+
+ private:
+  struct Slot {
+    uint64_t key = 0;
+    int32_t last_token = -1;
+  };
+  uint64_t* kv_of(const StepPlan& plan, const RowSpan& span, int32_t position) {
+    REQUIRE(position / kKvBlockTokens < span.n_blocks);
+    const int32_t block = plan.block_ids[span.first_block + position / kKvBlockTokens];
+    return &kv_[block * kKvBlockTokens + position % kKvBlockTokens];
+  }
+  static void check_segments(const StepPlan& plan) {
+    for (const SharedSegment& s : plan.segments) {
+      for (int32_t i = s.first_span; i < s.first_span + s.n_spans; ++i) {
+        CHECK(plan.spans[i].first_position >= s.end_block * kKvBlockTokens);
+      }
+    }
+  }
+  std::vector<uint64_t> kv_;
+  std::map<int32_t, Slot> slots_;
+  int64_t n_rows_ = 0;
+};
+
+struct Recorder : StepSink {
+  explicit Recorder(size_t n_sequences) : tokens(n_sequences), ended(n_sequences, 0) {}
+  bool on_token(int32_t sequence, const SampledToken& token) override {
+    CHECK(ended[sequence] == 0);
+    tokens[sequence].push_back(token.id);
+    return token.id == kStopToken;
+  }
+  void on_score(int32_t node, int32_t position, const SampledToken& score) override {
+    const bool is_new = scores.emplace(std::pair(node, position), score.logprob).second;
+    CHECK(is_new);  // once, for all who ask
+  }
+  void on_end(int32_t sequence) override { ++ended[sequence]; }
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<int> ended;
+  std::map<std::pair<int32_t, int32_t>, float> scores;
+};
+
+struct TestJob {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<TokenSpan> spans;
+  PrefixTree tree;
+  std::deque<SamplingParams> params;
+  Job job;
+
+  void finish() {
+    spans.assign(prompts.begin(), prompts.end());
+    tree = build_prefix_tree(spans);
+    job.prompts = spans;
+    job.tree = &tree;
+    job.score_top.resize(prompts.size(), -1);
+  }
+  void add_sequence(int32_t prompt, int32_t max_tokens, bool ignore_eos = false) {
+    params.emplace_back().ignore_eos = ignore_eos;
+    job.sequences.push_back({prompt, max_tokens, &params.back(), {}, params.size() * 77});
+  }
+  std::vector<int32_t> expected(const SequenceSpec& spec) const {
+    uint64_t hash = 0;
+    for (int32_t token : prompts[spec.prompt]) hash = extend(hash, token);
+    std::vector<int32_t> tokens;
+    while (static_cast<int32_t>(tokens.size()) < spec.max_tokens) {
+      tokens.push_back(next_token(hash, spec.key));
+      if (tokens.back() == kStopToken) break;
+      hash = extend(hash, tokens.back());
+    }
+    return tokens;
+  }
+  int32_t blocks_of_largest() const {
+    int32_t most = 0;
+    for (const SequenceSpec& spec : job.sequences) {
+      most = std::max(most, blocks_for(static_cast<int32_t>(prompts[spec.prompt].size()) +
+                                           spec.max_tokens, kKvBlockTokens));
+    }
+    return most + kSpareBlocks;
+  }
+};
+
+// Runs with the given number of steps in flight; checks every answer and that all memory is free
+// at the end.
+ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth, Recorder& recorder) {
+  Scheduler scheduler(test.job, limits);
+  HashEngine engine(limits.n_blocks);
+  std::deque<StepResult> in_flight;
+  int64_t n_steps = 0;
+  while (!scheduler.done() || !in_flight.empty()) {
+    while (!scheduler.done() && static_cast<int32_t>(in_flight.size()) < depth) {
+      const StepPlan plan = scheduler.next_step();
+      CHECK(plan.n_rows() <= limits.token_budget);
+      in_flight.push_back(engine.execute(plan));
+    }
+    scheduler.commit(in_flight.front(), recorder);
+    in_flight.pop_front();
+    REQUIRE(++n_steps < 200000);
+  }
+  for (size_t i = 0; i < test.job.sequences.size(); ++i) {
+    CHECK(recorder.ended[i] == 1);
+    CHECK(recorder.tokens[i] == test.expected(test.job.sequences[i]));
+  }
+  const ScheduleCounters& c = scheduler.counters();
+  CHECK(scheduler.pool().n_used() == 0);
+  CHECK(c.prefill_rows == prefix_stats(test.tree).n_tree_tokens);
+  if (depth == 1) CHECK(engine.n_rows() == c.prefill_rows + c.decode_rows + c.recomputed_rows);
+  for (size_t p = 0; p < test.prompts.size(); ++p) {
+    if (test.job.score_top[p] < 0) continue;
+    uint64_t hash = 0;
+    int32_t node = test.tree.node_of_prompt[p];
+    for (size_t i = 0; i < test.prompts[p].size(); ++i) {
+      const int32_t position = static_cast<int32_t>(i);
+      node = test.tree.node_of_prompt[p];
+      while (test.tree.nodes[node].depth_begin > position) node = test.tree.nodes[node].parent;
+      if (i > 0) CHECK(recorder.scores.at({node, position}) == score_of(hash, test.prompts[p][i]));
+      hash = extend(hash, test.prompts[p][i]);
+    }
+  }
+  return c;
+}
+
+TestJob random_job(std::mt19937& random) {
+  TestJob test;
+  const auto below = [&](int n) { return static_cast<int>(random() % n); };
+  const int n_prompts = 1 + below(30);
+  for (int p = 0; p < n_prompts; ++p) {
+    std::vector<int32_t> prompt;
+    if (p > 0 && below(4) > 0) {  // starts like an earlier one
+      const auto& other = test.prompts[below(p)];
+      prompt.assign(other.begin(), other.begin() + below(static_cast<int>(other.size()) + 1));
+    }
+    for (int n = below(below(3) == 0 ? 150 : 20) + (prompt.empty() ? 1 : 0); n > 0; --n) {
+      prompt.push_back(below(3));
+    }
+    test.prompts.push_back(prompt);
+  }
+  test.finish();
+  for (int p = 0; p < n_prompts; ++p) {
+    for (int choice = below(5) == 0 ? 1 + below(5) : 1; choice > 0; --choice) {
+      test.add_sequence(p, below(8) == 0 ? below(3) : below(below(2) ? 60 : 500), below(5) == 0);
+    }
+    if (below(4) == 0) test.job.score_top[p] = below(3);
+  }
+  return test;
+}
+
+}  // namespace
+
+TEST_CASE("a shared prefix is computed once, and a step mixes decodes with prefill") {
+  TestJob test;
+  for (int p = 0; p < 20; ++p) {
+    std::vector<int32_t> prompt(100, 1);
+    prompt.push_back(p + 5);
+    for (int i = 0; i < p; ++i) prompt.push_back(3);
+    test.prompts.push_back(prompt);
+  }
+  test.finish();
+  for (int p = 0; p < 20; ++p) test.add_sequence(p, 10);
+  Recorder recorder(test.job.sequences.size());
+  const ScheduleCounters c = run(test, {64, 1000}, 1, recorder);
+  CHECK(c.prefill_rows == 100 + 20 + 190);
+  CHECK(c.recomputed_rows == 0);
+  CHECK(c.n_yields == 0);
+  CHECK(c.copied_tokens == 19 * (100 % kKvBlockTokens));  // the last dependent takes the original
+}
+
+TEST_CASE("answers do not depend on budget, memory or steps in flight") {
+  std::mt19937 random(7);
+  int64_t n_yields = 0, n_recomputed = 0;
+  for (int round = 0; round < 400; ++round) {
+    TestJob test = random_job(random);
+    const int32_t budgets[] = {1, 3, 16, 64, 1000};
+    const int32_t slack[] = {0, 1, 3, 8, 500};
+    const ScheduleLimits limits{budgets[random() % 5],
+                                test.blocks_of_largest() + slack[random() % 5]};
+    Recorder recorder(test.job.sequences.size());
+    const ScheduleCounters c = run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder);
+    n_yields += c.n_yields;
+    n_recomputed += c.recomputed_rows;
+  }
+  CHECK(n_yields > 20);  // the small pools were small enough to matter
+  CHECK(n_recomputed > 100);
+}
+
+TEST_CASE("with enough memory nothing yields and nothing is computed twice") {
+  std::mt19937 random(8);
+  for (int round = 0; round < 50; ++round) {
+    TestJob test = random_job(random);
+    Recorder recorder(test.job.sequences.size());
+    const ScheduleCounters c = run(test, {256, 5000}, 1, recorder);
+    CHECK(c.n_yields == 0);
+    CHECK(c.recomputed_rows == 0);
+  }
+}
