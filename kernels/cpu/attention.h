@@ -1,7 +1,101 @@
+// Attention on the CPU: row blocks of queries against tiles of the KV cache. The arithmetic of a
+// row is written down in ops/attention.h; the kernels below walk it, they choose none of it.
 #pragma once
+
+#include <cstddef>
+#include <cstdint>
 
 namespace prefold {
 
-struct AttentionKernels {};
+// How K and V are stored. kInt8 has one f32 scale per token and KV head.
+enum class KvType { kF32, kF16, kBF16, kInt8 };
+
+// Positions of a tile, and the positions after which the recurrence starts anew.
+inline constexpr int32_t kKvTileTokens = 32;
+inline constexpr int32_t kAttentionChunk = 2048;
+inline constexpr int32_t kTilesPerChunk = kAttentionChunk / kKvTileTokens;
+
+inline constexpr int32_t kMaxHeadDim = 256;
+// The most (row, head) pairs of one KV head that a walk takes at once.
+inline constexpr int32_t kMaxWalkRows = 96;
+
+// Rows of V and of accumulators are padded to whole vectors; what the pad holds never matters.
+inline int32_t padded_head_dim(int32_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+inline size_t kv_element_bytes(KvType type) {
+  return type == KvType::kF32 ? 4 : type == KvType::kInt8 ? 1 : 2;
+}
+
+// A tile of K is (head_dim, 32), a tile of V (32, padded_head_dim); with kInt8 the 32 scales
+// follow. Both take this many bytes, so that one number sizes K and V.
+inline size_t kv_tile_values_bytes(KvType type, int32_t head_dim) {
+  return kv_element_bytes(type) * kKvTileTokens * static_cast<size_t>(padded_head_dim(head_dim));
+}
+inline size_t kv_tile_bytes(KvType type, int32_t head_dim) {
+  return kv_tile_values_bytes(type, head_dim) +
+         (type == KvType::kInt8 ? kKvTileTokens * sizeof(float) : 0);
+}
+
+// The running online softmax of n (row, head) pairs.
+struct AttentionState {
+  float* max;  // n
+  float* sum;  // n
+  float* acc;  // (n, padded_head_dim)
+};
+
+// n_rows consecutive rows and the n_group heads that share one KV head, against the tiles
+// [begin_tile, end_tile) of a sequence. State i belongs to row i / n_group, head i % n_group.
+struct AttentionWalk {
+  const float* q;  // the first row's first head of the group; heads are contiguous in a row
+  int64_t q_stride;
+  int32_t n_rows;
+  int32_t n_group;  // n_rows * n_group <= kMaxWalkRows
+  int32_t head_dim;
+  float scale;
+
+  KvType type;
+  const std::byte*
+      k;  // the KV head's tile in block 0; tiles of later blocks follow block_bytes apart
+  const std::byte* v;
+  size_t block_bytes;
+  const int32_t* block_ids;  // block of tile t: block_ids[t]
+  int32_t begin_tile;
+  int32_t end_tile;
+  // Causal: row i is at position first_position + i, all rows are in the chunk of the last tile.
+  // Otherwise every row sees all of the tiles.
+  bool causal;
+  int32_t first_position;
+
+  // State of the chunk that begin_tile lies in. A walk that begins at a multiple of kTilesPerChunk
+  // starts it afresh; wherever it crosses one, and where it begins at one other than 0 unless
+  // `detached`, the finished chunk is first merged into `total`.
+  AttentionState chunk;
+  AttentionState total;
+  bool detached;
+};
+
+// n_rows consecutive positions of one sequence inside one block, for one KV head.
+struct KvRun {
+  const float* k;  // (n_rows, head_dim), the KV head's columns
+  const float* v;
+  int64_t k_stride;
+  int64_t v_stride;
+  int32_t n_rows;
+  int32_t first;  // the first row's place in the tile
+  int32_t head_dim;
+  KvType type;
+  std::byte* k_tile;
+  std::byte* v_tile;
+};
+
+struct AttentionKernels {
+  void (*walk)(const AttentionWalk& walk);
+  // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is.
+  void (*merge)(int32_t chunk_idx, int32_t n, int32_t head_dim, const AttentionState& chunk,
+                const AttentionState& total);
+  // out (head_dim values) = acc / sum of state i.
+  void (*finish)(const AttentionState& state, int32_t i, int32_t head_dim, float* out);
+  void (*append)(const KvRun& run);
+};
 
 }  // namespace prefold

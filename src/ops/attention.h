@@ -1,11 +1,27 @@
 // Causal attention over the paged KV cache, with shared segments; and the append of new KV.
 //
-// A query row at position p sees positions 0..p of its own sequence. Its arithmetic is fixed by p
-// alone: tiles of kKvBlockTokens positions anchored at 0, online softmax with f32 state (running
-// max, sum, accumulator) from tile to tile in order; the state starts anew at every absolute multiple
-// of kAttentionChunk positions and chunks are merged in order. A shared segment
-// (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594) covers whole tiles and hands its state on.
-// So the bits do not depend on segments, chunks of prefill, threads or the instruction set.
+// A query row at position p sees positions 0..p of its own sequence. Its arithmetic, all of it in
+// f32, is fixed by p alone (invariant I6). For one row and one head, with q of head_dim values:
+//
+//   Positions are walked in tiles of kKvBlockTokens anchored at 0, with a running state
+//   (max, sum, acc[head_dim]) that starts at (-inf, 0, 0) in each absolute chunk of
+//   kAttentionChunk positions. In a tile, over its positions j with j <= p in order:
+//     s[j]    = fma(q[d], k[j][d], s[j]) for d = 0, 1, ..., from 0; then s[j] = s[j] * scale
+//     new_max = max(max, all s[j]);  correction = exp(max - new_max)
+//     w[j]    = exp(s[j] - new_max), 0 for positions past p
+//     sum     = sum * correction + sum_lanes(w[0..15] + w[16..31])
+//     acc[d]  = acc[d] * correction, then acc[d] = fma(w[j], v[j][d], acc[d]) for each j
+//   The first chunk's state is the total. Each later chunk, once finished, is merged into it:
+//     new_max = max(total max, chunk max);  a = exp(total max - new_max);  b = exp(chunk max -
+//     new_max) sum = total sum * a + chunk sum * b;  acc[d] = total acc[d] * a + chunk acc[d] * b
+//   out[d] = acc[d] / sum
+//
+// with exp and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867). K and V are read
+// as stored, after rounding to the KV type. Memory of positions past p may hold anything, NaN too.
+// A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594) covers whole tiles and
+// hands its state on to what follows. So the bits do not depend on segments, chunks of prefill,
+// other rows, threads or the instruction set. Long lone sequences are split over the threads at the
+// chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +34,14 @@
 
 namespace prefold {
 
-inline constexpr int32_t kAttentionChunk = 2048;
+static_assert(kKvTileTokens == kKvBlockTokens);
 
-enum class KvType { kF32, kF16, kBF16, kInt8 };
-
-// The KV cache of one layer. Block b of K: (n_kv_heads, head_dim, kKvBlockTokens), so that a tile is
-// a matrix with positions in the lanes; block b of V: (n_kv_heads, kKvBlockTokens, head_dim).
+// The KV cache of one layer. Block b of K: (n_kv_heads, head_dim, kKvBlockTokens), so that a tile
+// is a matrix with positions in the lanes; block b of V: (n_kv_heads, kKvBlockTokens, head_dim
+// padded to a multiple of 16). With kInt8 the kKvBlockTokens scales of each head follow its values.
+// head_dim is at most kMaxHeadDim, n_heads / n_kv_heads at most kMaxWalkRows.
 struct KvLayer {
-  KvType type = KvType::kF32;
+  KvType type = KvType::kF32;  // kernels/cpu/attention.h
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
   std::byte* k = nullptr;
@@ -35,7 +51,8 @@ struct KvLayer {
 // Bytes of K (or of V) that one block takes in one layer.
 size_t kv_block_bytes(KvType type, int32_t n_kv_heads, int32_t head_dim);
 
-// Stores k and v, (n_rows, n_kv_heads * head_dim), of every row at its position, rounded to kv.type.
+// Stores k and v, (n_rows, n_kv_heads * head_dim), of every row at its position, rounded to
+// kv.type. spans: as for attention.
 void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, const KvLayer& kv);
 
@@ -43,11 +60,11 @@ void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const R
 void kv_copy(const Device& device, int32_t from, int32_t to, int32_t n_tokens, const KvLayer& kv);
 
 // q, out: (n_rows, n_heads * head_dim); head h reads KV head h / (n_heads / n_kv_heads).
-// The KV of this step's rows must have been appended. `scratch` as sized below.
-void attention(const Device& device, ConstRows q, const KvLayer& kv,
-               std::span<const RowSpan> spans, std::span<const int32_t> block_ids,
-               std::span<const SharedSegment> segments, float scale, std::span<std::byte> scratch,
-               Rows out);
+// The spans cover the rows in order, without gaps. The KV of this step's rows must have been
+// appended. `scratch` as sized below for at least n_rows rows, aligned to 64 bytes.
+void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
+               std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
+               float scale, std::span<std::byte> scratch, Rows out);
 size_t attention_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_heads,
                                int32_t head_dim);
 

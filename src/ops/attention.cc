@@ -1,0 +1,288 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "ops/attention_work.h"
+
+namespace prefold {
+namespace {
+
+// States of n_rows rows and all heads, KV head by KV head, so that a block of rows has its states
+// side by side.
+struct StateSet {
+  AttentionState states;
+  int32_t n_rows = 0;
+
+  AttentionState of(int32_t kv_head, int32_t row, int32_t n_group, int32_t head_dim) const {
+    const int64_t i = (int64_t{kv_head} * n_rows + row) * n_group;
+    return {states.max + i, states.sum + i, states.acc + i * padded_head_dim(head_dim)};
+  }
+};
+
+constexpr size_t kAlignment = 64;
+
+// Hands out the scratch memory piece by piece; with no memory it only counts.
+class Carver {
+ public:
+  explicit Carver(std::span<std::byte> memory) : memory_(memory) {}
+
+  template <typename T>
+  std::span<T> take(size_t n) {
+    const size_t begin = n_bytes_;
+    n_bytes_ += (n * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    if (memory_.empty()) return {};
+    CHECK(n_bytes_ <= memory_.size());
+    return {reinterpret_cast<T*>(memory_.data() + begin), n};
+  }
+  size_t n_bytes() const { return n_bytes_; }
+
+ private:
+  std::span<std::byte> memory_;
+  size_t n_bytes_ = 0;
+};
+
+struct Scratch {
+  StateSet chunk;
+  StateSet total;
+  StateSet spare;
+  AttentionWorkList list;
+  SegmentCover cover;
+};
+
+StateSet carve_states(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim) {
+  const size_t n = static_cast<size_t>(n_rows) * n_heads;
+  StateSet set;
+  set.n_rows = n_rows;
+  set.states.max = carver.take<float>(n).data();
+  set.states.sum = carver.take<float>(n).data();
+  set.states.acc = carver.take<float>(n * padded_head_dim(head_dim)).data();
+  return set;
+}
+
+Scratch carve(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim) {
+  Scratch scratch;
+  scratch.chunk = carve_states(carver, n_rows, n_heads, head_dim);
+  scratch.total = carve_states(carver, n_rows, n_heads, head_dim);
+  scratch.spare = carve_states(carver, kSpareRows, n_heads, head_dim);
+  scratch.list.works = carver.take<AttentionWork>(attention_work_limit(n_rows, n_heads));
+  scratch.list.splits = carver.take<AttentionSplit>(kSpareRows);
+  scratch.cover.n_tiles = carver.take<int32_t>(n_rows);
+  scratch.cover.n_levels = carver.take<int32_t>(n_rows);
+  return scratch;
+}
+
+// One call of attention: what its works have in common.
+struct Call {
+  const AttentionKernels* kernels;
+  ConstRows q;
+  KvLayer kv;
+  std::span<const int32_t> block_ids;
+  float scale;
+  AttentionShape shape;
+  StateSet chunk;
+  StateSet total;
+  StateSet spare;
+  Rows out;
+
+  AttentionState of(const StateSet& set, int32_t kv_head, int32_t row) const {
+    return set.of(kv_head, row, shape.n_group, kv.head_dim);
+  }
+};
+
+// The rows have walked all of their positions, the last ones in chunk last_chunk.
+void finish_rows(const Call& call, int32_t kv_head, int32_t first_row, int32_t n_rows,
+                 int32_t last_chunk) {
+  AttentionState state = call.of(call.chunk, kv_head, first_row);
+  const int32_t n = n_rows * call.shape.n_group;
+  if (last_chunk > 0) {
+    const AttentionState total = call.of(call.total, kv_head, first_row);
+    call.kernels->merge(last_chunk, n, call.kv.head_dim, state, total);
+    state = total;
+  }
+  for (int32_t i = 0; i < n; ++i) {
+    const int32_t head = kv_head * call.shape.n_group + i % call.shape.n_group;
+    call.kernels->finish(
+        state, i, call.kv.head_dim,
+        call.out.row(first_row + i / call.shape.n_group) + int64_t{head} * call.kv.head_dim);
+  }
+}
+
+void run_work(const Call& call, const AttentionWork& work, int32_t kv_head) {
+  const size_t tile_offset = kv_tile_bytes(call.kv.type, call.kv.head_dim) * kv_head;
+  const bool detached = work.spare_row >= 0;
+  AttentionWalk walk{};
+  walk.q = call.q.row(work.first_row) + int64_t{kv_head} * call.shape.n_group * call.kv.head_dim;
+  walk.q_stride = call.q.stride;
+  walk.n_rows = work.n_rows;
+  walk.n_group = call.shape.n_group;
+  walk.head_dim = call.kv.head_dim;
+  walk.scale = call.scale;
+  walk.type = call.kv.type;
+  walk.k = call.kv.k + tile_offset;
+  walk.v = call.kv.v + tile_offset;
+  walk.block_bytes = kv_block_bytes(call.kv.type, call.kv.n_kv_heads, call.kv.head_dim);
+  walk.block_ids = call.block_ids.data() + work.first_block;
+  walk.begin_tile = work.begin_tile;
+  walk.end_tile = work.end_tile;
+  walk.causal = work.causal;
+  walk.first_position = work.first_position;
+  walk.chunk = detached ? call.of(call.spare, kv_head, work.spare_row)
+                        : call.of(call.chunk, kv_head, work.first_row);
+  walk.total = call.of(call.total, kv_head, work.first_row);
+  walk.detached = detached;
+  call.kernels->walk(walk);
+  if (work.last) {
+    finish_rows(call, kv_head, work.first_row, work.n_rows, (work.end_tile - 1) / kTilesPerChunk);
+  }
+}
+
+void join_split(const Call& call, const AttentionSplit& split, int32_t kv_head) {
+  const int32_t n = split.n_rows * call.shape.n_group;
+  const size_t n_acc = static_cast<size_t>(n) * padded_head_dim(call.kv.head_dim);
+  const AttentionState chunk = call.of(call.chunk, kv_head, split.first_row);
+  const AttentionState total = call.of(call.total, kv_head, split.first_row);
+  for (int32_t i = 0; i < split.n_spare; ++i) {
+    call.kernels->merge(split.first_chunk + i, n, call.kv.head_dim, chunk, total);
+    const AttentionState next = call.of(call.spare, kv_head, split.spare_row + i * split.n_rows);
+    std::memcpy(chunk.max, next.max, sizeof(float) * n);
+    std::memcpy(chunk.sum, next.sum, sizeof(float) * n);
+    std::memcpy(chunk.acc, next.acc, sizeof(float) * n_acc);
+  }
+  if (split.last) {
+    finish_rows(call, kv_head, split.first_row, split.n_rows, split.first_chunk + split.n_spare);
+  }
+}
+
+// Runs the list's works, every KV head, and empties it.
+void run_list(const Device& device, const Call& call, AttentionWorkList& list) {
+  sort_by_cost(list);
+  const int32_t n_kv_heads = call.shape.n_kv_heads;
+  device.pool->parallel_for(int64_t{list.n_works} * n_kv_heads, [&](int64_t item, int32_t) {
+    run_work(call, list.works[item / n_kv_heads], static_cast<int32_t>(item % n_kv_heads));
+  });
+  device.pool->parallel_for(int64_t{list.n_splits} * n_kv_heads, [&](int64_t item, int32_t) {
+    join_split(call, list.splits[item / n_kv_heads], static_cast<int32_t>(item % n_kv_heads));
+  });
+  list.n_works = 0;
+  list.n_splits = 0;
+  list.n_spare_rows = 0;
+}
+
+void check_spans(std::span<const RowSpan> spans, size_t n_block_ids, int32_t n_rows) {
+  int32_t next_row = 0;
+  for (const RowSpan& span : spans) {
+    CHECK(span.first_row == next_row && span.n_rows > 0 && span.first_position >= 0);
+    CHECK((span.first_position + span.n_rows - 1) / kKvBlockTokens < span.n_blocks);
+    CHECK(span.first_block >= 0 &&
+          static_cast<size_t>(span.first_block) + span.n_blocks <= n_block_ids);
+    next_row += span.n_rows;
+  }
+  CHECK(next_row == n_rows);
+}
+
+// Appends the rows [first_row, end_row), block by block.
+void append_rows(const Device& device, ConstRows k, ConstRows v, std::span<const RowSpan> spans,
+                 std::span<const int32_t> block_ids, const KvLayer& kv, int32_t first_row,
+                 int32_t end_row) {
+  const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
+  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
+  auto span = std::upper_bound(spans.begin(), spans.end(), first_row,
+                               [](int32_t row, const RowSpan& s) { return row < s.first_row; }) -
+              1;
+  for (int32_t row = first_row; row < end_row;) {
+    if (row >= span->first_row + span->n_rows) ++span;
+    const int32_t position = span->first_position + row - span->first_row;
+    const int32_t first = position % kKvBlockTokens;
+    const int32_t n_rows =
+        std::min({kKvBlockTokens - first, end_row - row, span->first_row + span->n_rows - row});
+    const size_t offset = block_bytes * block_ids[span->first_block + position / kKvBlockTokens];
+    for (int32_t head = 0; head < kv.n_kv_heads; ++head) {
+      const int64_t column = int64_t{head} * kv.head_dim;
+      device.kernels->attention->append(
+          {k.row(row) + column, v.row(row) + column, k.stride, v.stride, n_rows, first, kv.head_dim,
+           kv.type, kv.k + offset + tile_bytes * head, kv.v + offset + tile_bytes * head});
+    }
+    row += n_rows;
+  }
+}
+
+}  // namespace
+
+size_t kv_block_bytes(KvType type, int32_t n_kv_heads, int32_t head_dim) {
+  return kv_tile_bytes(type, head_dim) * static_cast<size_t>(n_kv_heads);
+}
+
+void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const RowSpan> spans,
+               std::span<const int32_t> block_ids, const KvLayer& kv) {
+  CHECK(kv.head_dim > 0 && kv.head_dim <= kMaxHeadDim);
+  CHECK(k.n_cols == kv.n_kv_heads * kv.head_dim && v.n_cols == k.n_cols && v.n_rows == k.n_rows);
+  check_spans(spans, block_ids.size(), k.n_rows);
+  constexpr int32_t kItemRows = 16;
+  const int32_t n_items = (k.n_rows + kItemRows - 1) / kItemRows;
+  device.pool->parallel_for(n_items, [&](int64_t item, int32_t) {
+    const int32_t first_row = static_cast<int32_t>(item) * kItemRows;
+    append_rows(device, k, v, spans, block_ids, kv, first_row,
+                std::min(first_row + kItemRows, k.n_rows));
+  });
+}
+
+void kv_copy(const Device& device, int32_t from, int32_t to, int32_t n_tokens, const KvLayer& kv) {
+  CHECK(n_tokens >= 0 && n_tokens <= kKvBlockTokens);
+  const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
+  const size_t element_bytes = kv_element_bytes(kv.type);
+  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
+  device.pool->parallel_for(kv.n_kv_heads, [&](int64_t head, int32_t) {
+    const size_t source = block_bytes * from + tile_bytes * head;
+    const size_t target = block_bytes * to + tile_bytes * head;
+    const size_t k_row_bytes = kKvBlockTokens * element_bytes;
+    for (int32_t d = 0; d < kv.head_dim; ++d) {
+      std::memcpy(kv.k + target + d * k_row_bytes, kv.k + source + d * k_row_bytes,
+                  n_tokens * element_bytes);
+    }
+    std::memcpy(kv.v + target, kv.v + source,
+                n_tokens * element_bytes * padded_head_dim(kv.head_dim));
+    if (kv.type == KvType::kInt8) {
+      const size_t scales = kv_tile_values_bytes(kv.type, kv.head_dim);
+      std::memcpy(kv.k + target + scales, kv.k + source + scales, n_tokens * sizeof(float));
+      std::memcpy(kv.v + target + scales, kv.v + source + scales, n_tokens * sizeof(float));
+    }
+  });
+}
+
+void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
+               std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
+               float scale, std::span<std::byte> scratch, Rows out) {
+  CHECK(kv.head_dim > 0 && kv.head_dim <= kMaxHeadDim);
+  const int32_t n_heads = q.n_cols / kv.head_dim;
+  const AttentionShape shape{n_heads / kv.n_kv_heads, kv.n_kv_heads, device.pool->n_threads()};
+  CHECK(q.n_cols == shape.n_group * kv.n_kv_heads * kv.head_dim);
+  CHECK(shape.n_group >= 1 && shape.n_group <= kMaxWalkRows);
+  CHECK(out.n_rows == q.n_rows && out.n_cols == q.n_cols);
+  check_spans(spans, block_ids.size(), q.n_rows);
+  if (q.n_rows == 0) return;
+
+  Carver carver(scratch);
+  Scratch s = carve(carver, q.n_rows, n_heads, kv.head_dim);
+  const Call call{
+      device.kernels->attention, q, kv, block_ids, scale, shape, s.chunk, s.total, s.spare, out};
+  const size_t n_spans = spans.size();
+  const SegmentCover cover{s.cover.n_tiles.first(n_spans), s.cover.n_levels.first(n_spans)};
+  std::fill(cover.n_tiles.begin(), cover.n_tiles.end(), 0);
+  // Outer segments before inner ones before each span's own part: a row's states are handed on.
+  for (int32_t level = 0; add_segment_works(spans, segments, level, shape, cover, s.list);
+       ++level) {
+    run_list(device, call, s.list);
+  }
+  add_own_works(spans, shape, cover.n_tiles, s.list);
+  run_list(device, call, s.list);
+}
+
+size_t attention_scratch_bytes(const Device&, int32_t max_rows, int32_t n_heads, int32_t head_dim) {
+  Carver carver({});
+  carve(carver, max_rows, n_heads, head_dim);
+  return carver.n_bytes();
+}
+
+}  // namespace prefold
