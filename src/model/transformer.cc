@@ -16,7 +16,7 @@ namespace {
 // large vocabulary.
 constexpr int32_t kLogitTileRows = 64;
 
-Rows view(std::vector<float>& buffer, int32_t n_rows, int32_t n_cols) {
+Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
   CHECK(int64_t{n_rows} * n_cols <= static_cast<int64_t>(buffer.size()));
   return {buffer.data(), n_rows, n_cols, n_cols};
 }

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned_vector.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "ops/attention.h"
@@ -27,10 +28,10 @@ struct PackedRows {
 // Every buffer that a step needs, allocated once for a token budget.
 struct Workspace {
   int32_t max_rows = 0;
-  std::vector<float> hidden, normed, q, k, v, attended, gate, up;
-  std::vector<float> logits;           // logit_tile_rows x vocab_size
+  AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
+  AlignedVector<float> logits;         // logit_tile_rows x vocab_size
   int32_t logit_tile_rows = 0;
-  std::vector<std::byte> scratch;      // of linear and attention, which never run at once
+  AlignedVector<std::byte> scratch;    // of linear and attention, which never run at once
   size_t bytes() const;
 };
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows);

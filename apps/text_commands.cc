@@ -1,0 +1,96 @@
+// The commands that work on text and need no weights: tokenize, render, inspect.
+#include <fmt/format.h>
+
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "commands.h"
+#include "model/inspect.h"
+#include "model/model_file.h"
+#include "run/prepared_job.h"
+
+namespace prefold {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dump(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Calls answer(object) for each line of standard input and prints what it returns. A bad line gives
+// {"error": ...} and exit status 1 in the end, and the others go on.
+template <typename Fn>
+int for_each_line(Fn&& answer) {
+  int status = 0;
+  std::string line;
+  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    Json result;
+    try {
+      result = answer(parse_json_line(line));
+    } catch (const std::exception& error) {  // ours, or a field of the wrong type
+      result = {{"error", fmt::format("stdin:{}: {}", number, error.what())}};
+      status = 1;
+    }
+    std::cout << dump(result) << "\n" << std::flush;
+    if (!std::cout) throw Error("standard output: write failed");
+  }
+  return status;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(fmt::format("{}: cannot be read", path));
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+int tokenize_command(const std::string& model, bool decode) {
+  const Tokenizer tokenizer(open_model(model).tokenizer);
+  const auto encode_line = [&](const Json& line) -> Json {
+    return {{"ids", tokenizer.encode(line.at("text").get<std::string>(),
+                                     line.value("add_special", true),
+                                     line.value("parse_special", true))}};
+  };
+  const auto decode_line = [&](const Json& line) -> Json {
+    const auto ids = line.at("ids").get<std::vector<int32_t>>();
+    for (int32_t id : ids) {
+      if (id < 0 || id >= tokenizer.vocab_size()) {
+        throw Error(fmt::format("token id {}; expected 0 to {}", id, tokenizer.vocab_size() - 1));
+      }
+    }
+    return {{"text", tokenizer.decode(ids, line.value("skip_special", false))}};
+  };
+  return decode ? for_each_line(decode_line) : for_each_line(encode_line);
+}
+
+int render_command(const std::string& model_path, const std::string& template_file) {
+  const ModelFile model = open_model(model_path);
+  TextModel text = make_text_model(model, std::time(nullptr));
+  if (!template_file.empty()) text.chat_template.emplace(read_file(template_file));
+  return for_each_line([&](Json line) -> Json {
+    if (!text.chat_template) throw Error("this model has no chat template; use --template");
+    // The line's members are the template's variables; what it leaves open is the model's.
+    const int64_t now_unix_s = line.value("now", text.now_unix_s);
+    line.erase("now");
+    if (!line.contains("tools")) line["tools"] = nullptr;
+    if (!line.contains("documents")) line["documents"] = nullptr;
+    if (!line.contains("add_generation_prompt")) line["add_generation_prompt"] = false;
+    if (!line.contains("bos_token")) line["bos_token"] = text.bos_token;
+    if (!line.contains("eos_token")) line["eos_token"] = text.eos_token;
+    return {{"text", text.chat_template->render(line, now_unix_s)}};
+  });
+}
+
+int inspect_command(const std::string& model) {
+  fmt::print("{}", describe_model(open_model(model)));
+  return 0;
+}
+
+}  // namespace prefold

@@ -1,0 +1,28 @@
+// A vector whose elements start on a cache line, as the kernels want their buffers.
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <vector>
+
+namespace prefold {
+
+inline constexpr size_t kCacheLineBytes = 64;
+
+template <typename T>
+struct CacheLineAllocator {
+  using value_type = T;
+  CacheLineAllocator() = default;
+  template <typename U>
+  CacheLineAllocator(const CacheLineAllocator<U>&) {}
+  T* allocate(size_t n) {
+    return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(kCacheLineBytes)));
+  }
+  void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(kCacheLineBytes)); }
+  bool operator==(const CacheLineAllocator&) const { return true; }
+};
+
+template <typename T>
+using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
+
+}  // namespace prefold
