@@ -13,6 +13,7 @@ namespace {
 
 constexpr float kGreedyBelow = 1e-5f;  // as vLLM
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
 
 bool has_penalty(const SamplingParams& params) {
   return params.repetition_penalty != 1.0f || params.frequency_penalty != 0.0f ||
@@ -30,8 +31,7 @@ void mask_stop_ids(const SamplerState& state, std::span<float> logits) {
 template <typename Fn>
 void change_logit(std::span<float> logits, int32_t id, Fn fn) {
   if (id < 0 || id >= std::ssize(logits) || !std::isfinite(logits[id])) return;
-  constexpr float kMax = std::numeric_limits<float>::max();
-  logits[id] = std::clamp(fn(logits[id]), -kMax, kMax);
+  logits[id] = std::clamp(fn(logits[id]), -kLargest, kLargest);
 }
 
 void apply_penalties(const SamplerState& state, std::span<float> logits) {

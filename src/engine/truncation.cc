@@ -10,6 +10,7 @@ namespace prefold {
 namespace {
 
 constexpr double kMassUnits = 0x1p40;
+constexpr int64_t kSortBelow = 32;  // candidates; a selection by halves gains nothing there
 
 int32_t size_of(std::span<const float> logits) { return static_cast<int32_t>(logits.size()); }
 
@@ -70,7 +71,6 @@ void weigh(const VocabKernels& kernels, const VocabWeights& rule, SamplerScratch
 // The last of the fewest best candidates whose masses reach `needed`: a selection by mass, which
 // halves the range that holds the boundary as nth_element does.
 Candidate boundary_by_mass(std::vector<Candidate>& candidates, uint64_t needed) {
-  constexpr int64_t kSortBelow = 32;
   auto begin = candidates.begin();
   auto end = candidates.end();
   uint64_t mass = 0;  // of all before begin; less than needed

@@ -9,7 +9,8 @@
 namespace prefold {
 namespace {
 
-constexpr int32_t kEnd = -1;  // "token" after the last one; sorts before every token
+constexpr int32_t kStride = 64;  // tokens compared at once
+constexpr int32_t kEnd = -1;     // "token" after the last one; sorts before every token
 
 // A prompt in a sorted run: its longest common prefix with the prompt before it in the run, and its
 // own token at that position.
@@ -25,7 +26,6 @@ int32_t token_at(TokenSpan prompt, int32_t position) {
 
 // The length of the longest common prefix, given that the first `known` tokens are equal.
 int32_t common_prefix(TokenSpan a, TokenSpan b, int32_t known) {
-  constexpr int32_t kStride = 64;
   const int32_t end = static_cast<int32_t>(std::min(a.size(), b.size()));
   int32_t i = known;
   while (end - i >= kStride &&

@@ -146,7 +146,8 @@ TEST_CASE("long prefixes that part in, before and after a block of 64 tokens agr
   Prompts prompts;
   for (int i = 0; i < 60; ++i) {
     std::vector<int32_t> prompt(rng() % 200, 7);
-    prompt.resize(prompt.size() + rng() % 3, static_cast<int32_t>(rng() % 9));
+    const size_t n_more = rng() % 3;
+    prompt.resize(prompt.size() + n_more, static_cast<int32_t>(rng() % 9));
     prompts.push_back(prompt);
   }
   check_tree(prompts);
