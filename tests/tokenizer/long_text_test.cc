@@ -35,9 +35,10 @@ TEST_CASE("a quarter of a megabyte of one thing comes back whole") {
 TEST_CASE("more spaces than the pattern library's default step limit are split without error") {
   TokenizerSpec spec = read_spec("llama-bpe");
   spec.tokens = {"a"};  // spaces vanish, so that only the splitting takes time
-  spec.kinds.resize(1);
+  spec.kinds = {TokenKind::kNormal};
   spec.merges.clear();
   const Tokenizer tokenizer(spec);
-  const std::string text = std::string(11'000'000, ' ') + "a";  // "\s*[\r\n]+" steps back over all
+  std::string text(11'000'000, ' ');  // "\s*[\r\n]+" steps back over all of them
+  text.push_back('a');
   CHECK(tokenizer.encode(text, false, false) == std::vector<int32_t>{0});
 }

@@ -22,7 +22,7 @@ std::string encode_code_point(uint32_t code) {
     return text;
   }
   const int n_more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  push((0xf00u >> n_more & 0xff) | code >> 6 * n_more);
+  push((0xff00u >> (n_more + 1) & 0xff) | code >> 6 * n_more);
   for (int i = n_more - 1; i >= 0; --i) push(0x80 | (code >> 6 * i & 63));
   return text;
 }
