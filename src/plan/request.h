@@ -59,6 +59,7 @@ using Prompt = std::variant<std::string, std::vector<int32_t>, ChatMessages>;
 
 struct Request {
   std::string id;  // custom_id or id as given, else "<file>:<line>"
+  bool id_is_integer = false;  // given as a JSON integer: written back as one
   SourceLine source;
   LineKind kind = LineKind::kShort;
   Prompt prompt;

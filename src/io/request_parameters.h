@@ -1,0 +1,31 @@
+// What the members of a request mean: sampling parameters, prompt, and the many names of OpenAI's
+// and vLLM's interfaces that are ignored or refused. docs/formats.md lists them all.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "io/json_line.h"
+#include "plan/request.h"
+
+namespace prefold {
+
+// Where a request's members stand, since some have a meaning in some of these only.
+enum class RequestForm : uint8_t {
+  kChatBody = 1,        // body of /v1/chat/completions
+  kCompletionBody = 2,  // body of /v1/completions
+  kShortMessages = 4,   // short line with "messages"
+  kShortPrompt = 8,     // short line with "prompt" or "prompt_token_ids"
+};
+
+// Reads the members of `object` (a short line or an OpenAI body; may be moved from) into
+// request.prompt, params, add_special_tokens, model and metadata. On entry request.params holds the
+// defaults. A member that is null counts as absent. "id" is left to the caller in short lines.
+// Throws RequestError: invalid_value, missing_field, unsupported_parameter, unsupported_content.
+void read_request_members(Json& object, RequestForm form, Request& request);
+
+// Throws RequestError("unsupported_parameter") for a member that no line has, with the name that
+// was probably meant.
+[[noreturn]] void throw_unknown_member(std::string_view name);
+
+}  // namespace prefold

@@ -1,0 +1,47 @@
+// Input lines (JSONL, two kinds mixed freely) to requests. docs/formats.md is the specification.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "io/fingerprint.h"
+#include "io/line_source.h"
+#include "plan/request.h"
+
+namespace prefold {
+
+// A line that is no request; the writer makes the error line of it.
+struct LineError {
+  SourceLine source;
+  std::string id;  // as Request::id; "<file>:<line>" if none could be read or it was used before
+  bool id_is_integer = false;
+  LineKind kind = LineKind::kShort;  // decides the shape of the error line
+  RequestFailure failure;            // its message starts with "<file>:<line>: "
+};
+
+using RequestOrError = std::variant<Request, LineError>;
+
+// Reads one line, without regard to other lines. Never throws for what the line holds.
+RequestOrError read_request(const InputLine& line, const SamplingParams& defaults);
+
+class RequestReader {
+ public:
+  // defaults: what holds where a line says nothing (command line over generation_config). Throws
+  // Error as LineSource does.
+  RequestReader(std::vector<std::string> paths, SamplingParams defaults,
+                size_t max_line_bytes = LineSource::kDefaultMaxLineBytes);
+
+  // The next line's request or error, in input order; none at the end. An id that an earlier line
+  // had makes the later line an error. Throws Error when reading fails.
+  std::optional<RequestOrError> next();
+
+ private:
+  LineSource lines_;
+  SamplingParams defaults_;
+  FingerprintSet ids_;
+};
+
+}  // namespace prefold
