@@ -16,8 +16,8 @@ extern const CpuKernels kCpuKernels_avx512;
 std::vector<const CpuKernels*> available_cpu_kernels() {
   std::vector<const CpuKernels*> available{&kCpuKernels_scalar};
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("f16c");
+  // Every processor with AVX2 has F16C; not every compiler knows that name here.
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (has_avx2) available.push_back(&kCpuKernels_avx2);
   if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {

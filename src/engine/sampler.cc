@@ -96,19 +96,20 @@ void count_output(SamplerState& state, int32_t id) {
 
 SamplerState start_sampler(const SlotStart& start) {
   SamplerState state;
-  state.params = start.params;
-  state.stop_ids = start.stop_ids;
+  state.params = *start.params;
+  state.stop_ids.assign(start.stop_ids.begin(), start.stop_ids.end());
   state.key = start.key;
-  state.n_sampled = static_cast<int32_t>(start.sampled.size());
-  if (!start.sampled.empty()) state.last_token = start.sampled.back();
-  if (!has_penalty(start.params)) return state;
-
-  for (const int32_t id : start.sampled) state.counts.push_back({id, 1, false});
-  if (start.params.repetition_penalty != 1.0f && start.prompt != nullptr) {
-    for (const int32_t id : *start.prompt) state.counts.push_back({id, 0, true});
+  if (start.params->repetition_penalty != 1.0f) {
+    for (const int32_t id : start.prompt) state.counts.push_back({id, 0, true});
+    merge_counts(state.counts);
   }
-  merge_counts(state.counts);
   return state;
+}
+
+void take_token(SamplerState& state, int32_t id) {
+  if (has_penalty(state.params)) count_output(state, id);
+  state.last_token = id;
+  ++state.n_sampled;
 }
 
 SampledToken sample(const Device& device, std::span<float> logits, SamplerState& state,
@@ -124,9 +125,7 @@ SampledToken sample(const Device& device, std::span<float> logits, SamplerState&
   apply_penalties(state, logits);
   const int32_t id = choose(*device.kernels->vocab, logits, state, scratch);
 
-  if (has_penalty(params)) count_output(state, id);
-  state.last_token = id;
-  ++state.n_sampled;
+  take_token(state, id);
   if (params.logprobs) return score(device, scratch.raw_logits, id, *params.logprobs, scratch);
   return {id, 0.0f, {}};
 }

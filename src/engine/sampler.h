@@ -46,6 +46,9 @@ struct SamplerState {
 
 SamplerState start_sampler(const SlotStart& start);
 
+// Counts a token as sampled. sample does so itself.
+void take_token(SamplerState& state, int32_t id);
+
 // Draws the token that follows and updates the state. logits: vocabulary-sized, overwritten. The
 // draw depends only on (logits, params, key, n_sampled and the tokens so far). Runs on the calling
 // thread; calls with different states and scratches may run at once.

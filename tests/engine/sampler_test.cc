@@ -30,10 +30,24 @@ std::vector<Device> test_devices() {
 }
 
 // A request and the tokens around it, on one row of logits.
+struct Start {
+  SamplingParams params;
+  std::vector<int32_t> stop_ids;
+  uint64_t key = 0;
+  std::vector<int32_t> prompt;
+  std::vector<int32_t> sampled;  // so far
+};
 struct Job {
   std::vector<float> logits;
-  SlotStart start;
+  Start start;
 };
+
+SamplerState start_sampler(const Start& start) {
+  SamplerState state =
+      prefold::start_sampler({0, &start.params, start.stop_ids, start.prompt, start.key});
+  for (int32_t id : start.sampled) take_token(state, id);
+  return state;
+}
 
 SampledToken run(const Device& device, const Job& job) {
   SamplerScratch scratch(static_cast<int32_t>(job.logits.size()));
@@ -57,7 +71,7 @@ int32_t reference_of(const Job& job) {
   c.presence_penalty = params.presence_penalty;
   c.logit_bias = params.logit_bias;
   if (std::ssize(job.start.sampled) < params.min_tokens) c.masked = job.start.stop_ids;
-  if (job.start.prompt != nullptr) c.prompt = *job.start.prompt;
+  c.prompt = job.start.prompt;
   c.output = job.start.sampled;
   c.u = uniform_at(job.start.key, static_cast<uint32_t>(job.start.sampled.size()));
   return reference::sample(job.logits, c);
@@ -95,7 +109,7 @@ Job random_job(std::mt19937& rng, int32_t n) {
   params.logit_bias.assign(bias.begin(), bias.end());
   std::vector<int32_t> prompt;
   for (int i = 0; i < 6; ++i) prompt.push_back(id());
-  job.start.prompt = std::make_shared<const std::vector<int32_t>>(prompt);
+  job.start.prompt = prompt;
   for (int i = 0; i < 6; ++i) job.start.sampled.push_back(i % 3 == 0 ? prompt[i] : id());
   params.min_tokens = uniform() < 0.3f ? 10 : 0;
   for (int i = 0; i < 3; ++i) job.start.stop_ids.push_back(id());
@@ -257,7 +271,7 @@ TEST_CASE("penalties count prompt and output tokens as vLLM does") {
   SamplingParams params;
   params.temperature = 0.0f;
   Job job = job_of({2.0f, 1.9f, 1.8f}, params);
-  job.start.prompt = std::make_shared<const std::vector<int32_t>>(std::vector<int32_t>{0, 0});
+  job.start.prompt = {0, 0};
   job.start.sampled = {1, 1};
   const Device device = test_devices().back();
   CHECK(run(device, job).id == 0);
