@@ -1,0 +1,222 @@
+// kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
+//
+// For each shape, weight type and number of rows: the best and the median time of linear(), its
+// rate, and its share of the roofline: the least time that the FMA peak, the memory bandwidth and
+// the rate of expanding packed weights allow (whichever is largest). Weights are read from memory:
+// copies of the matrix larger than the caches are used in turn.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "apps/machine_peaks.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/panel.h"
+#include "ops/linear.h"
+
+namespace prefold {
+namespace {
+
+struct Shape {
+  std::string name;
+  int32_t n_in;
+  int32_t n_out;
+};
+
+const std::vector<Shape> kShapes{
+    {"smollm2.q", 576, 576},     {"smollm2.kv", 576, 192},     {"smollm2.gate", 576, 1536},
+    {"smollm2.down", 1536, 576}, {"smollm2.head", 576, 49152}, {"1b.attn", 2048, 2048},
+    {"1b.up", 2048, 8192},       {"7b.up", 4096, 14336},
+};
+
+struct Options {
+  std::string isa = "auto";
+  int32_t n_threads = usable_thread_count();
+  std::vector<std::string> shapes;
+  std::vector<std::string> types{"Q4_1", "Q8_0", "Q4_K", "Q6_K", "F16"};
+  std::vector<int32_t> rows{1, 2, 4, 8, 16, 32, 64, 256, 512};
+  int32_t reps = 15;
+  double min_ms = 20.0;
+  int32_t cold_mib = 96;
+  bool json = false;
+};
+
+struct Sample {
+  double best_s = 0.0;
+  double median_s = 0.0;
+};
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+TensorType type_named(const std::string& name) {
+  for (int64_t number = 0; number < 64; ++number) {
+    const TensorTypeTraits* traits = find_tensor_type(number);
+    if (traits != nullptr && traits->name == name) return traits->type;
+  }
+  throw Error(fmt::format("--types {}: no such tensor type; expected F32, F16, Q4_1, ...", name));
+}
+
+// Stored rows whose every field is an ordinary number: bytes below 0x3c keep floats and scales of
+// every format small and finite.
+std::vector<std::byte> random_rows(TensorType type, int64_t n_elements, std::mt19937_64& rng) {
+  std::vector<std::byte> bytes(static_cast<size_t>(stored_bytes(traits_of(type), n_elements)));
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(0x20 + (rng() >> 40) % 0x1c);
+  return bytes;
+}
+
+std::vector<PackedMatrix> packed_copies(TensorType type, const Shape& shape, int32_t cold_mib,
+                                        ThreadPool& pool, std::mt19937_64& rng) {
+  const std::vector<std::byte> rows = random_rows(type, int64_t{shape.n_in} * shape.n_out, rng);
+  std::vector<PackedMatrix> copies;
+  const size_t wanted = static_cast<size_t>(cold_mib) << 20;
+  do {
+    copies.emplace_back(type, rows, shape.n_out, shape.n_in, pool);
+  } while (copies.size() * copies[0].bytes() < wanted);
+  return copies;
+}
+
+Sample time_linear(const Device& device, const std::vector<PackedMatrix>& weights, int32_t n_rows,
+                   const Options& options, std::mt19937_64& rng) {
+  const int32_t n_in = weights[0].n_in();
+  const int32_t n_out = weights[0].n_out();
+  std::vector<float> x(static_cast<size_t>(n_rows) * n_in);
+  for (float& value : x) value = static_cast<float>(rng() >> 40) * 0x1p-24f - 0.5f;
+  std::vector<float> out(static_cast<size_t>(n_rows) * n_out);
+  std::vector<std::byte> scratch(linear_scratch_bytes(device, n_rows, n_in));
+  LinearPart part;
+  part.out = {out.data(), n_rows, n_out, n_out};
+  size_t copy = 0;
+  std::vector<double> times;
+  double total = 0.0;
+  for (int32_t rep = -1; rep < options.reps || total < options.min_ms * 1e-3; ++rep) {
+    part.weight = &weights[copy++ % weights.size()];
+    const double begin = now_s();
+    linear(device, {x.data(), n_rows, n_in, n_in}, {&part, 1}, scratch);
+    const double seconds = now_s() - begin;
+    if (rep < 0) continue;  // warm-up
+    times.push_back(seconds);
+    total += seconds;
+  }
+  std::sort(times.begin(), times.end());
+  return {times.front(), times[times.size() / 2]};
+}
+
+void print_result(const Options& options, const MachinePeaks& peaks, const Shape& shape,
+                  const std::string& type, int32_t n_rows, size_t bytes, const Sample& sample) {
+  const double weights = static_cast<double>(shape.n_in) * shape.n_out;
+  const double flops = 2.0 * weights * n_rows;
+  const double fma_s = flops / peaks.fma_flops;
+  const double floor_s = std::max({fma_s, static_cast<double>(bytes) / peaks.read_bytes_per_s,
+                                   weights / peaks.expanded_weights_per_s});
+  if (options.json) {
+    fmt::print("{}\n",
+               nlohmann::json{{"shape", shape.name},
+                              {"n_in", shape.n_in},
+                              {"n_out", shape.n_out},
+                              {"type", type},
+                              {"rows", n_rows},
+                              {"best_us", sample.best_s * 1e6},
+                              {"median_us", sample.median_s * 1e6},
+                              {"gflops", flops / sample.best_s * 1e-9},
+                              {"gb_per_s", static_cast<double>(bytes) / sample.best_s * 1e-9},
+                              {"share_of_fma_peak", fma_s / sample.best_s},
+                              {"share_of_roofline", floor_s / sample.best_s}}
+                   .dump());
+  } else {
+    fmt::print(
+        "{:13} {:5} x {:5}  {:5} {:4} rows  best {:9.1f} us  median {:9.1f} us  "
+        "{:6.1f} GFLOP/s {:5.1f} GB/s {:5.1f} % FMA {:5.1f} % roofline\n",
+        shape.name, shape.n_in, shape.n_out, type, n_rows, sample.best_s * 1e6,
+        sample.median_s * 1e6, flops / sample.best_s * 1e-9,
+        static_cast<double>(bytes) / sample.best_s * 1e-9, 100.0 * fma_s / sample.best_s,
+        100.0 * floor_s / sample.best_s);
+  }
+  std::fflush(stdout);
+}
+
+void print_peaks(const Options& options, const Device& device, const MachinePeaks& peaks,
+                 double single_flops) {
+  if (options.json) {
+    fmt::print("{}\n", nlohmann::json{{"isa", device.kernels->isa},
+                                      {"threads", options.n_threads},
+                                      {"fma_gflops_1_thread", single_flops * 1e-9},
+                                      {"fma_gflops", peaks.fma_flops * 1e-9},
+                                      {"read_gb_per_s", peaks.read_bytes_per_s * 1e-9}}
+                           .dump());
+  } else {
+    fmt::print(
+        "{}, {} threads: FMA peak {:.1f} GFLOP/s ({:.1f} with one thread), memory read "
+        "{:.1f} GB/s\n",
+        device.kernels->isa, options.n_threads, peaks.fma_flops * 1e-9, single_flops * 1e-9,
+        peaks.read_bytes_per_s * 1e-9);
+  }
+}
+
+bool wanted(const Options& options, const Shape& shape) {
+  return options.shapes.empty() ||
+         std::any_of(options.shapes.begin(), options.shapes.end(), [&](const std::string& part) {
+           return shape.name.find(part) != std::string::npos;
+         });
+}
+
+void run(const Options& options) {
+  ThreadPool pool(options.n_threads);
+  const Device device{&pool, &find_cpu_kernels(options.isa)};
+  std::mt19937_64 rng(1);
+  ThreadPool one(1);
+  const double single_flops = measure_fma_flops(device.kernels->isa, one);
+  MachinePeaks peaks;
+  peaks.fma_flops = measure_fma_flops(device.kernels->isa, pool);
+  peaks.read_bytes_per_s = measure_read_bytes_per_s(pool);
+  print_peaks(options, device, peaks, single_flops);
+  for (const Shape& shape : kShapes) {
+    if (!wanted(options, shape)) continue;
+    for (const std::string& name : options.types) {
+      const TensorType type = type_named(name);
+      if (shape.n_in % traits_of(type).block_elements != 0) continue;
+      const std::vector<PackedMatrix> weights =
+          packed_copies(type, shape, options.cold_mib, pool, rng);
+      peaks.expanded_weights_per_s = measure_expanded_weights_per_s(device, type);
+      for (const int32_t n_rows : options.rows) {
+        // The machine's clock and its other users change: the peak is the best seen so far.
+        peaks.fma_flops = std::max(peaks.fma_flops, measure_fma_flops(device.kernels->isa, pool));
+        const Sample sample = time_linear(device, weights, n_rows, options, rng);
+        print_result(options, peaks, shape, name, n_rows, weights[0].bytes(), sample);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace prefold
+
+int main(int argc, char** argv) {
+  prefold::Options options;
+  CLI::App app("Times prefold's kernels against this machine's measured peaks.");
+  app.add_option("--isa", options.isa, "scalar, avx2, avx512 or auto");
+  app.add_option("--threads", options.n_threads)->check(CLI::Range(1, 1024));
+  app.add_option("--shapes", options.shapes, "only shapes whose names contain one of these");
+  app.add_option("--types", options.types, "weight types");
+  app.add_option("--rows", options.rows)->check(CLI::Range(1, 1 << 20));
+  app.add_option("--reps", options.reps, "least repetitions of each")->check(CLI::Range(1, 10000));
+  app.add_option("--min-ms", options.min_ms, "least measured time of each");
+  app.add_option("--cold-mib", options.cold_mib, "size of the weights used in turn");
+  app.add_flag("--json", options.json, "JSON lines");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    prefold::run(options);
+  } catch (const prefold::Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 2;
+  }
+  return 0;
+}
