@@ -249,6 +249,27 @@ PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts) {
   return tree;
 }
 
+PrefixTree flat_tree(std::span<const TokenSpan> prompts) {
+  const int32_t n_prompts = static_cast<int32_t>(prompts.size());
+  PrefixTree tree;
+  tree.nodes.push_back({0, 0, 0, 0, 0, 0, n_prompts});
+  tree.node_of_prompt.resize(prompts.size(), 0);
+  for (int32_t i = 0; i < n_prompts; ++i) {  // those that end at the root come first
+    if (prompts[i].empty()) tree.order.push_back(i);
+  }
+  for (int32_t i = 0; i < n_prompts; ++i) {
+    if (prompts[i].empty()) continue;
+    const int32_t node = static_cast<int32_t>(tree.nodes.size());
+    const int32_t place = static_cast<int32_t>(tree.order.size());
+    tree.nodes.push_back(
+        {0, node + 1, 0, static_cast<int32_t>(prompts[i].size()), i, place, place + 1});
+    tree.node_of_prompt[i] = node;
+    tree.order.push_back(i);
+  }
+  tree.nodes[0].subtree_end = static_cast<int32_t>(tree.nodes.size());
+  return tree;
+}
+
 PrefixStats prefix_stats(const PrefixTree& tree) {
   PrefixStats stats;
   stats.n_prompts = std::ssize(tree.order);

@@ -41,6 +41,9 @@ struct PrefixTree {
 // O(total tokens + n log n) time; besides the result, at most 90 bytes a prompt while it runs.
 PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts);
 
+// The same structure with no sharing: each prompt that is not empty is a child of the root.
+PrefixTree flat_tree(std::span<const TokenSpan> prompts);
+
 struct PrefixStats {
   int64_t n_prompts = 0;
   int64_t n_prompt_tokens = 0;       // what prefill computes without any sharing

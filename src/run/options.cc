@@ -1,12 +1,12 @@
 #include "run/options.h"
 
 #include <algorithm>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "engine/kv_storage.h"
 #include "kernels/cpu/kernels.h"
+#include "run/host_info.h"
 #include "schedule/job.h"
 
 namespace prefold {
@@ -16,35 +16,46 @@ namespace {
 constexpr int32_t kDefaultTokenBudget = 512;
 constexpr double kDefaultMemoryShare = 0.6;
 
-std::optional<int64_t> number_in_file(const char* path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  if (file >> value) return value;
-  return std::nullopt;
-}
-
-std::optional<int64_t> mem_available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, rest;
-  int64_t kib = 0;
-  while (file >> key >> kib && std::getline(file, rest)) {
-    if (key == "MemAvailable:") return kib * 1024;
+const char* kv_type_name(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return "f32";
+    case KvType::kF16:
+      return "f16";
+    case KvType::kBF16:
+      return "bf16";
+    case KvType::kInt8:
+      return "int8";
   }
-  return std::nullopt;
-}
-
-std::optional<int64_t> cgroup_room_bytes() {
-  const auto limit = number_in_file("/sys/fs/cgroup/memory.max");
-  const auto used = number_in_file("/sys/fs/cgroup/memory.current");
-  if (limit && used) return std::max<int64_t>(0, *limit - *used);
-  return std::nullopt;
+  return "";
 }
 
 }  // namespace
 
-int64_t available_memory_bytes() {
-  const int64_t machine = mem_available_bytes().value_or(int64_t{4} << 30);
-  return std::min(machine, cgroup_room_bytes().value_or(machine));
+nlohmann::ordered_json to_json(const RunConfig& config) {
+  const RunOptions& options = config.options;
+  const SamplingParams& defaults = options.defaults;
+  nlohmann::ordered_json json = {
+      {"model", options.model},
+      {"input", options.inputs},
+      {"output", options.output},
+      {"max_num_batched_tokens", config.token_budget},
+      {"max_model_len", config.max_model_len},
+      {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
+      {"kv_type", kv_type_name(options.kv_type)},
+      {"precision", options.precision},
+      {"cpu_isa", config.cpu_isa},
+      {"threads", config.threads},
+      {"sharing", options.sharing == Sharing::kTree ? "tree" : "none"},
+      {"seed", options.seed},
+      {"ordered", options.ordered},
+      {"usage_details", options.usage_details},
+      {"max_tokens", nullptr},
+      {"temperature", defaults.temperature},
+      {"top_p", defaults.top_p},
+      {"top_k", defaults.top_k}};
+  if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
+  return json;
 }
 
 RunConfig resolve(const RunOptions& options, const ModelConfig& model) {

@@ -48,10 +48,9 @@ struct RunConfig {
   std::string cpu_isa;
 };
 
+nlohmann::ordered_json to_json(const RunConfig& config);
+
 // Throws Error naming the option, its value and what was wanted.
 RunConfig resolve(const RunOptions& options, const ModelConfig& model);
-
-// Bytes that this process may still take: MemAvailable, or less if its cgroup's limit is nearer.
-int64_t available_memory_bytes();
 
 }  // namespace prefold

@@ -1,0 +1,89 @@
+// The commands that work on a file of prompts: run and plan.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/timer.h"
+#include "commands.h"
+#include "plan/plan_table.h"
+#include "report/report.h"
+#include "run/prepared_job.h"
+#include "run/run_job.h"
+
+namespace prefold {
+namespace {
+
+constexpr int32_t kPlanRows = 20;
+constexpr int32_t kPreviewTokens = 24;
+constexpr size_t kPreviewBytes = 48;
+
+void write_report(const std::string& path, const RunMetrics& metrics) {
+  std::ofstream file(path);
+  file << report_text(make_report(metrics));
+  file.close();
+  if (!file) throw Error(fmt::format("--report {}: cannot be written", path));
+}
+
+// Text on one line: control characters as spaces.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
+  Timer timer;
+  ProgressCounts last;
+  const RunHooks hooks{
+      [&](const std::string& line) {
+        if (options.quiet) return;
+        progress.clear();
+        fmt::print(stderr, "{}\n", line);
+      },
+      [&](const ProgressCounts& counts) {
+        last = counts;
+        progress.update(counts, timer.seconds());
+      }};
+  const RunOutcome outcome = run_job(options, hooks);
+  progress.finish(last, timer.seconds());
+  if (!options.report.empty()) write_report(options.report, outcome.metrics);
+  if (!options.quiet) fmt::print(stderr, "{}", summary_table(outcome.metrics));
+  return static_cast<int>(outcome.status);
+}
+
+int plan_command(const RunOptions& options) {
+  const ModelFile model = open_model(options.model);
+  const RunConfig config = resolve(options, model.config);
+  ThreadPool pool(config.threads);
+  const TextModel text = make_text_model(model, std::time(nullptr));
+  RequestReader reader(options.inputs, options.defaults);
+  int64_t n_failed = 0;
+  const PreparedJob prepared =
+      prepare_job(reader, text, config, pool, [&](const LineError& error, int64_t) {
+        ++n_failed;
+        fmt::print(stderr, "{}\n", error.failure.message);
+      });
+  std::vector<TokenSpan> spans;
+  for (int32_t i = 0; i < prepared.prompts.size(); ++i) spans.push_back(prepared.prompts[i]);
+  const PrefixTree tree = build_prefix_tree(spans);
+  const auto preview = [&](int32_t node_idx) {
+    const PrefixNode& node = tree.nodes[node_idx];
+    const TokenSpan tokens = spans[node.representative].subspan(
+        node.depth_begin, std::min(node.n_tokens(), kPreviewTokens));
+    const std::string shown =
+        one_line(text.tokenizer.decode({tokens.begin(), tokens.end()}, false));
+    return std::string(utf8_head(shown, kPreviewBytes));
+  };
+  fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
+  if (n_failed > 0) fmt::print(stderr, "{} lines are no requests that could be answered\n", n_failed);
+  return n_failed > 0 ? static_cast<int>(ExitStatus::kSomeFailed) : 0;
+}
+
+}  // namespace prefold
