@@ -11,20 +11,22 @@ namespace {
 using TokenIds = std::unordered_map<std::string_view, int32_t>;
 
 Merge parse_merge(std::string_view line, size_t rank, const TokenIds& ids) {
+  constexpr size_t kQuotedBytes = 80;
+  const size_t space = line.find(' ', 1);
+  if (space == std::string_view::npos || line.size() > 2 * kMaxTokenBytes + 1) {
+    throw FormatError(
+        fmt::format("tokenizer: merge {} is \"{}\"; expected two tokens and a space between them",
+                    rank, line.substr(0, kQuotedBytes)));
+  }
   const auto id_of = [&](std::string_view token) {
     const auto found = ids.find(token);
     if (found == ids.end()) {
-      throw FormatError(fmt::format(
-          "tokenizer: merge {} is \"{}\", but \"{}\" is not in the vocabulary", rank, line, token));
+      throw FormatError(
+          fmt::format("tokenizer: merge {} is \"{}\", but \"{}\" is not in the vocabulary", rank,
+                      line.substr(0, kQuotedBytes), token.substr(0, kQuotedBytes)));
     }
     return found->second;
   };
-  const size_t space = line.find(' ', 1);
-  if (line.size() > 2 * kMaxTokenBytes + 1 || space == std::string_view::npos) {
-    throw FormatError(
-        fmt::format("tokenizer: merge {} is \"{}\"; expected two tokens and a space between them",
-                    rank, line.substr(0, 2 * kMaxTokenBytes)));
-  }
   const std::string_view left = line.substr(0, space);
   const std::string_view right = line.substr(space + 1);
   const std::string merged = std::string(left).append(right);

@@ -1,6 +1,8 @@
 // Work memory of encoding, one per thread, kept from call to call.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>

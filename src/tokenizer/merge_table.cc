@@ -47,7 +47,9 @@ const Merge* MergeTable::find(int32_t left, int32_t right) const {
 void apply_merges(const MergeTable& table, MergeScratch& scratch, std::vector<int32_t>& symbols) {
   const uint32_t n = static_cast<uint32_t>(symbols.size());
   if (n < 2) return;
-  auto& [heap, previous, next] = scratch;
+  std::vector<MergeScratch::Candidate>& heap = scratch.heap;
+  std::vector<uint32_t>& previous = scratch.previous;
+  std::vector<uint32_t>& next = scratch.next;
   heap.clear();
   previous.resize(n);
   next.resize(n);

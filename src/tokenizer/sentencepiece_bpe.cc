@@ -1,6 +1,7 @@
 #include "tokenizer/sentencepiece_bpe.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
 #include "tokenizer/utf8.h"

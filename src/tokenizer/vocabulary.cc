@@ -11,6 +11,7 @@
 namespace prefold {
 namespace {
 
+constexpr size_t kQuotedBytes = 80;
 constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";  // U+2581, SentencePiece's space
 
 void check_sizes(const TokenizerSpec& spec) {
@@ -70,8 +71,9 @@ char byte_of_name(std::string_view token, size_t id) {
       return static_cast<char>(value);
     }
   }
-  throw FormatError(fmt::format(
-      "tokenizer: byte token {} is named \"{}\"; expected a name such as <0x0A>", id, token));
+  throw FormatError(
+      fmt::format("tokenizer: byte token {} is named \"{}\"; expected a name such as <0x0A>", id,
+                  token.substr(0, kQuotedBytes)));
 }
 
 std::string with_spaces(std::string_view token) {
@@ -112,11 +114,17 @@ Vocabulary::Vocabulary(TokenizerSpec checked_spec) : spec_(std::move(checked_spe
     arena_ += bytes_in_text(spec_, i);
     begins_.push_back(arena_.size());
   }
+  size_t special_bytes = 0;
   for (int32_t id = 0; id < size(); ++id) {
     const bool special = is_special(id);
-    if ((special || kind(id) == TokenKind::kUserDefined) && !bytes(id).empty()) {
-      special_tokens_.add(bytes(id), id, special);
+    if (!special && kind(id) != TokenKind::kUserDefined) continue;
+    special_bytes += bytes(id).size();
+    if (special_bytes > kMaxSpecialBytes) {
+      throw FormatError(
+          fmt::format("tokenizer: the control and user-defined tokens have more than {} bytes",
+                      kMaxSpecialBytes));
     }
+    if (!bytes(id).empty()) special_tokens_.add(bytes(id), id, special);
   }
 }
 

@@ -11,9 +11,10 @@
 
 namespace prefold {
 
-// Longer tokens do not occur (the longest seen are runs of some hundred spaces); a bound keeps
-// hostile files from making the matching of tokens slow.
-inline constexpr size_t kMaxTokenBytes = 2048;
+// Far more than any vocabulary needs (the longest tokens seen are runs of some hundred spaces; the
+// most special tokens are audio codes, some 65,000). The bounds keep what hostile files can take.
+inline constexpr size_t kMaxTokenBytes = 1024;
+inline constexpr size_t kMaxSpecialBytes = 8 << 20;  // of all special tokens together
 
 class Vocabulary {
  public:

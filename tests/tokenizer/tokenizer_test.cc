@@ -172,6 +172,15 @@ TEST_CASE("a vocabulary that contradicts itself is refused with what is wrong") 
   CHECK(contains(error_of(spec), "token 3 has 5000 bytes"));
 }
 
+TEST_CASE("special tokens of unreasonable size in all are refused") {
+  TokenizerSpec spec = small_spec();
+  for (int i = 0; i < 9000; ++i) {
+    spec.tokens.push_back(std::to_string(i) + std::string(1000, 'x'));
+    spec.kinds.push_back(TokenKind::kUserDefined);
+  }
+  CHECK(contains(error_of(spec), "more than 8388608 bytes"));
+}
+
 TEST_CASE("merges of unknown tokens are refused") {
   TokenizerSpec spec = small_spec();
   for (const char* merge : {"", "a", "ab", "a ", " a", "a  b"}) {
