@@ -1,0 +1,67 @@
+// What a run counted: plain numbers, filled by the stages that know them. report.h makes the report
+// of them; docs/formats.md says what each means.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "report/log_histogram.h"
+#include "report/step_metrics.h"
+
+namespace prefold {
+
+struct RequestCounts {
+  int64_t total = 0;
+  int64_t succeeded = 0;
+  int64_t failed = 0;  // lines that were no requests count too
+};
+
+struct TokenCounts {
+  int64_t prompt = 0;            // of all prompts, as if nothing were shared
+  int64_t prefill_ideal = 0;     // in the prefix tree: the least that sharing can leave to compute
+  int64_t prefill_computed = 0;  // prompt tokens that went through the model
+  int64_t prefill_reused = 0;    // prompt tokens whose KV was there already
+  int64_t output = 0;
+};
+
+struct PhaseTimes {
+  double load_s = 0;
+  double plan_s = 0;  // reading, template, tokenising, planning, calibrating
+  double run_s = 0;   // from the first step to the last answer
+  double total_s = 0;
+};
+
+struct MemoryPeaks {
+  int64_t peak_rss_bytes = 0;
+  int64_t peak_kv_bytes = 0;
+  int64_t kv_pool_bytes = 0;
+  int64_t kv_pool_blocks = 0;
+};
+
+struct MachineInfo {
+  std::string cpu;
+  std::string isa;
+  int32_t threads = 0;
+};
+
+struct ModelInfo {
+  std::string path;
+  std::string digest;  // "<algorithm>:<hex>"
+  std::string architecture;
+};
+
+struct RunMetrics {
+  RequestCounts requests;
+  TokenCounts tokens;
+  StepMetrics steps;
+  PhaseTimes time;
+  LogHistogram ttft;     // from the first step to a request's first output token
+  LogHistogram latency;  // from the first step to its last one
+  MemoryPeaks memory;
+  MachineInfo machine;
+  ModelInfo model;
+  nlohmann::ordered_json options = nlohmann::ordered_json::object();  // as resolved
+};
+
+}  // namespace prefold

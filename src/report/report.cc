@@ -1,0 +1,197 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include "report/human_numbers.h"
+
+namespace prefold {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kMsPerS = 1000.0;
+
+double per_second(int64_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
+}
+
+double percent(int64_t part, int64_t whole) {
+  return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+}
+
+Json units() {
+  return {{"requests", "requests"},
+          {"tokens", "tokens"},
+          {"tokens.*_percent", "% of tokens.prompt"},
+          {"steps.tokens_per_step", "tokens"},
+          {"steps.series.end_s", "s since the first step began"},
+          {"time_s", "s"},
+          {"throughput.requests_per_s", "requests/s of time_s.run"},
+          {"throughput.prompt_tokens_per_s", "tokens/s of time_s.run"},
+          {"throughput.output_tokens_per_s", "tokens/s of time_s.run"},
+          {"ttft_ms", "ms since the first step began"},
+          {"latency_ms", "ms since the first step began"},
+          {"memory_bytes", "bytes"},
+          {"kv_blocks", "blocks"}};
+}
+
+Json token_counts(const TokenCounts& tokens) {
+  return {{"prompt", tokens.prompt},
+          {"prefill_ideal", tokens.prefill_ideal},
+          {"prefill_computed", tokens.prefill_computed},
+          {"prefill_reused", tokens.prefill_reused},
+          {"output", tokens.output},
+          {"saved_percent", percent(tokens.prompt - tokens.prefill_computed, tokens.prompt)},
+          {"saved_ideal_percent", percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)}};
+}
+
+// Buckets up to the last one that holds a step.
+Json histogram(const StepMetrics& steps) {
+  const auto& counts = steps.tokens_histogram();
+  size_t n_buckets = counts.size();
+  while (n_buckets > 0 && counts[n_buckets - 1] == 0) n_buckets -= 1;
+  Json buckets = Json::array();
+  for (size_t i = 0; i < n_buckets; ++i) {
+    const int64_t from = i == 0 ? 0 : int64_t{1} << i;
+    const bool open_ended = i + 1 == counts.size();
+    Json bucket = {{"from", from}, {"to", nullptr}, {"steps", counts[i]}};
+    if (!open_ended) bucket["to"] = (int64_t{2} << i) - 1;
+    buckets.push_back(std::move(bucket));
+  }
+  return buckets;
+}
+
+Json series(const StepMetrics& steps) {
+  Json columns = {{"first_step", Json::array()},    {"n_steps", Json::array()},
+                  {"end_s", Json::array()},         {"prefill_tokens", Json::array()},
+                  {"decode_tokens", Json::array()}, {"live_requests", Json::array()},
+                  {"kv_blocks", Json::array()}};
+  for (const StepPoint& point : steps.points()) {
+    columns["first_step"].push_back(point.first_step);
+    columns["n_steps"].push_back(point.n_steps);
+    columns["end_s"].push_back(point.end_s);
+    columns["prefill_tokens"].push_back(point.prefill_tokens);
+    columns["decode_tokens"].push_back(point.decode_tokens);
+    columns["live_requests"].push_back(point.live_requests);
+    columns["kv_blocks"].push_back(point.kv_blocks);
+  }
+  return columns;
+}
+
+double mean_tokens(const StepMetrics& steps) {
+  if (steps.count() == 0) return 0.0;
+  return static_cast<double>(steps.prefill_tokens() + steps.decode_tokens()) /
+         static_cast<double>(steps.count());
+}
+
+Json step_counts(const StepMetrics& steps) {
+  return {{"count", steps.count()},
+          {"prefill_tokens", steps.prefill_tokens()},
+          {"decode_tokens", steps.decode_tokens()},
+          {"peak_live_requests", steps.peak_live_requests()},
+          {"tokens_per_step",
+           {{"mean", mean_tokens(steps)},
+            {"max", steps.max_tokens()},
+            {"histogram", histogram(steps)}}},
+          {"series", series(steps)}};
+}
+
+Json quantiles_ms(const LogHistogram& durations) {
+  return {{"count", durations.count()},
+          {"mean", durations.mean_s() * kMsPerS},
+          {"min", durations.min_s() * kMsPerS},
+          {"p50", durations.quantile_s(0.5) * kMsPerS},
+          {"p90", durations.quantile_s(0.9) * kMsPerS},
+          {"p99", durations.quantile_s(0.99) * kMsPerS},
+          {"max", durations.max_s() * kMsPerS}};
+}
+
+void add_row(std::string& table, const char* name, const std::string& text) {
+  table += fmt::format("{:<9} {}\n", name, text);
+}
+
+}  // namespace
+
+Json make_report(const RunMetrics& metrics) {
+  const PhaseTimes& time = metrics.time;
+  return {{"schema", kReportSchema},
+          {"units", units()},
+          {"requests",
+           {{"total", metrics.requests.total},
+            {"succeeded", metrics.requests.succeeded},
+            {"failed", metrics.requests.failed}}},
+          {"tokens", token_counts(metrics.tokens)},
+          {"time_s",
+           {{"load", time.load_s},
+            {"plan", time.plan_s},
+            {"run", time.run_s},
+            {"total", time.total_s}}},
+          {"throughput",
+           {{"requests_per_s", per_second(metrics.requests.succeeded, time.run_s)},
+            {"prompt_tokens_per_s", per_second(metrics.tokens.prompt, time.run_s)},
+            {"output_tokens_per_s", per_second(metrics.tokens.output, time.run_s)}}},
+          {"ttft_ms", quantiles_ms(metrics.ttft)},
+          {"latency_ms", quantiles_ms(metrics.latency)},
+          {"memory_bytes",
+           {{"peak_rss", metrics.memory.peak_rss_bytes},
+            {"peak_kv", metrics.memory.peak_kv_bytes},
+            {"kv_pool", metrics.memory.kv_pool_bytes}}},
+          {"kv_blocks",
+           {{"peak", metrics.steps.peak_kv_blocks()}, {"pool", metrics.memory.kv_pool_blocks}}},
+          {"machine",
+           {{"cpu", metrics.machine.cpu},
+            {"isa", metrics.machine.isa},
+            {"threads", metrics.machine.threads}}},
+          {"model",
+           {{"path", metrics.model.path},
+            {"digest", metrics.model.digest},
+            {"architecture", metrics.model.architecture}}},
+          {"options", metrics.options},
+          {"steps", step_counts(metrics.steps)}};
+}
+
+std::string report_text(const Json& report) {
+  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string summary_table(const RunMetrics& metrics) {
+  const TokenCounts& tokens = metrics.tokens;
+  const PhaseTimes& time = metrics.time;
+  const StepMetrics& steps = metrics.steps;
+  std::string table;
+  add_row(
+      table, "requests",
+      fmt::format("{} answered, {} failed", metrics.requests.succeeded, metrics.requests.failed));
+  add_row(table, "prompt",
+          fmt::format("{} tokens, {} computed; saved {} of prompt tokens (ideal {})",
+                      human_count(tokens.prompt), human_count(tokens.prefill_computed),
+                      human_percent(tokens.prompt - tokens.prefill_computed, tokens.prompt),
+                      human_percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)));
+  add_row(table, "output", fmt::format("{} tokens", human_count(tokens.output)));
+  add_row(table, "speed",
+          fmt::format("{} requests/s, {} prompt tokens/s, {} output tokens/s",
+                      human_rate(per_second(metrics.requests.succeeded, time.run_s)),
+                      human_rate(per_second(tokens.prompt, time.run_s)),
+                      human_rate(per_second(tokens.output, time.run_s))));
+  add_row(table, "time",
+          fmt::format("{} = load {} + plan {} + run {} + rest", human_seconds(time.total_s),
+                      human_seconds(time.load_s), human_seconds(time.plan_s),
+                      human_seconds(time.run_s)));
+  add_row(table, "steps",
+          fmt::format("{}, {:.1f} tokens each, {} at most", steps.count(), mean_tokens(steps),
+                      steps.max_tokens()));
+  if (metrics.latency.count() > 0)
+    add_row(table, "answers",
+            fmt::format("first token {} (p50), {} (p99); complete {} (p50), {} (p99)",
+                        human_seconds(metrics.ttft.quantile_s(0.5)),
+                        human_seconds(metrics.ttft.quantile_s(0.99)),
+                        human_seconds(metrics.latency.quantile_s(0.5)),
+                        human_seconds(metrics.latency.quantile_s(0.99))));
+  add_row(table, "memory",
+          fmt::format("{} at most; KV cache {} of {}", human_bytes(metrics.memory.peak_rss_bytes),
+                      human_bytes(metrics.memory.peak_kv_bytes),
+                      human_bytes(metrics.memory.kv_pool_bytes)));
+  return table;
+}
+
+}  // namespace prefold
