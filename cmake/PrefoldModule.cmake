@@ -30,6 +30,8 @@ function(prefold_tests module)
     add_test(NAME ${module}/${file}
              COMMAND test_${module} --source-file=*/${file}.cc
              WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(${module}/${file} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+    # All cases of a file skipped (no model at hand) is a skipped test, not a passed one.
+    set_tests_properties(${module}/${file} PROPERTIES
+      SKIP_REGULAR_EXPRESSION "test cases: +0 " TIMEOUT 300)
   endforeach()
 endfunction()

@@ -1,0 +1,123 @@
+// The same answers, to the bit, however the work is batched (docs/architecture.md, I6).
+#include "job_fixture.h"
+#include "kernels/cpu/kernels.h"
+
+using namespace prefold;
+
+namespace {
+
+// Requests that exercise everything a schedule could disturb: prefixes shared at several levels,
+// duplicates, prompts that are prefixes of others, sampling, choices, scores, penalties, stops.
+std::vector<Json> varied_requests(int32_t vocab_size, int n_requests, int longest) {
+  std::mt19937 random(11);
+  const auto below = [&](int n) { return static_cast<int>(random() % n); };
+  std::vector<Json> lines;
+  std::vector<std::vector<int32_t>> prompts;
+  for (int i = 0; i < n_requests; ++i) {
+    std::vector<int32_t> prompt;
+    if (i > 0 && below(5) > 0) {
+      const std::vector<int32_t>& other = prompts[below(i)];
+      const int kept = below(4) == 0 ? static_cast<int>(other.size())
+                                     : 1 + below(static_cast<int>(other.size()));
+      prompt.assign(other.begin(), other.begin() + kept);
+    }
+    for (int n = below(2) ? below(8) : below(longest); n > 0 || prompt.empty(); --n) {
+      prompt.push_back(20 + below(vocab_size - 20));
+    }
+    prompts.push_back(prompt);
+    Json line = {{"id", "r" + std::to_string(i)},
+                 {"prompt_token_ids", prompt},
+                 {"max_tokens", 1 + below(24)},
+                 {"return_token_ids", true},
+                 {"temperature", below(2) ? 0.0 : 0.8},
+                 {"logprobs", below(4)}};
+    if (below(3) == 0) line["seed"] = below(3);
+    if (below(4) == 0) line["n"] = 1 + below(3);
+    if (below(4) == 0) line["prompt_logprobs"] = below(3);
+    if (below(4) == 0) line["ignore_eos"] = true;
+    if (below(4) == 0) line["top_k"] = 5;
+    if (below(4) == 0) line["top_p"] = 0.9;
+    if (below(4) == 0) line["repetition_penalty"] = 1.3;
+    if (below(4) == 0) line["frequency_penalty"] = 0.4;
+    if (below(6) == 0) line["min_tokens"] = 4;
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+RunOptions options_for(const std::string& model) {
+  RunOptions options;
+  options.model = model;
+  options.threads = 1;
+  options.max_model_len = 512;
+  return options;
+}
+
+void check_identity(const std::string& model, int32_t vocab_size, int n_requests, int longest) {
+  JobFolder folder;
+  std::vector<Json> lines = varied_requests(vocab_size, n_requests, longest);
+  folder.write_lines("in.jsonl", lines);
+  const RunOptions base = options_for(model);
+  const std::vector<std::string> expected = folder.answers(base);
+  REQUIRE(expected.size() == lines.size());
+  for (const std::string& line : expected) REQUIRE(line.find("\"error\"") == std::string::npos);
+
+  SUBCASE("token budgets, with one thread and two") {
+    for (const int32_t budget : {32, 256, 2048}) {
+      for (const int32_t threads : {1, 2}) {
+        RunOptions options = base;
+        options.max_num_batched_tokens = budget;
+        options.threads = threads;
+        CHECK(folder.answers(options) == expected);
+      }
+    }
+  }
+  SUBCASE("no sharing") {
+    RunOptions options = base;
+    options.sharing = Sharing::kNone;
+    RunMetrics metrics;
+    CHECK(folder.answers(options, &metrics) == expected);
+    CHECK(metrics.tokens.prefill_computed > metrics.tokens.prefill_ideal);
+  }
+  SUBCASE("a KV pool that holds little more than the longest request") {
+    RunOptions options = base;
+    const int64_t block_bytes = resolve(base, open_model(model).config).kv_bytes_per_block;
+    options.kv_memory_bytes = block_bytes * 18;
+    CHECK(folder.answers(options) == expected);
+  }
+  SUBCASE("shuffled input") {
+    std::shuffle(lines.begin(), lines.end(), std::mt19937(3));
+    folder.write_lines("in.jsonl", lines);
+    CHECK(folder.answers(base) == expected);
+  }
+  SUBCASE("every instruction set that this processor has") {
+    for (const CpuKernels* kernels : available_cpu_kernels()) {
+      RunOptions options = base;
+      options.cpu_isa = kernels->isa;
+      CHECK(folder.answers(options) == expected);
+    }
+  }
+  SUBCASE("each request by itself") {
+    std::vector<std::string> alone;
+    for (size_t i = 0; i < lines.size(); i += 5) {
+      folder.write_lines("in.jsonl", {lines[i]});
+      alone.push_back(folder.answers(base).front());
+      CHECK(std::binary_search(expected.begin(), expected.end(), alone.back()));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("answers of a tiny model are the same for every schedule") {
+  check_identity("tests/data/models/tiny-a.gguf", 256, 40, 120);
+}
+
+TEST_CASE("answers of a tiny model with grouped heads are the same for every schedule") {
+  check_identity("tests/data/models/tiny-b.gguf", 256, 40, 120);
+}
+
+TEST_CASE("answers of the default model are the same for every schedule" *
+          doctest::skip(test_model() == nullptr)) {
+  check_identity(test_model(), 40000, 16, 80);
+}
