@@ -8,20 +8,12 @@
 #include <vector>
 
 #include "base/mapped_file.h"
-#include "base/tensor_type.h"
 #include "model/config.h"
+#include "model/gguf.h"
 #include "model/weights.h"
 #include "tokenizer/tokenizer.h"
 
 namespace prefold {
-
-struct StoredTensor {
-  std::string name;
-  TensorType type = TensorType::kF32;
-  std::vector<int64_t> shape;  // outermost first: (rows, columns) for a matrix
-  size_t offset = 0;           // into the file
-  size_t n_bytes = 0;
-};
 
 struct ModelFile {
   MappedFile file;

@@ -1,0 +1,25 @@
+// The angles of rotary position embeddings (RoPE, arXiv 2104.09864) with their context extensions.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/config.h"
+#include "ops/elementwise.h"
+
+namespace prefold {
+
+// Radians per position of each rotated pair, rotary_dim / 2 values: theta^(-2i / rotary_dim),
+// divided by the pair's frequency factor where there are any (llama3), then scaled:
+//   linear  all divided by the factor (position interpolation, arXiv 2306.15595)
+//   yarn    low frequencies divided by the factor, high ones kept, a ramp between the pairs that
+//           turn beta_slow and beta_fast times in the original context (arXiv 2309.00071)
+std::vector<double> rope_frequencies(const RopeConfig& config);
+
+// What cosines and sines are multiplied by: 1, or for yarn attn_factor * (0.1 ln(factor) + 1).
+double rope_magnitude(const RopeConfig& config);
+
+// Computed in double, rounded once.
+RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions);
+
+}  // namespace prefold
