@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "io/utf8.h"
 #include "plan/plan_table.h"
 #include "report/report.h"
 #include "run/prepared_job.h"

@@ -9,14 +9,13 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "io/json_line.h"
 #include "model/inspect.h"
 #include "model/model_file.h"
 #include "run/prepared_job.h"
 
 namespace prefold {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -89,7 +88,7 @@ int render_command(const std::string& model_path, const std::string& template_fi
 }
 
 int inspect_command(const std::string& model) {
-  fmt::print("{}", describe_model(open_model(model)));
+  fmt::print("{}", render_inspection(open_model(model)));
   return 0;
 }
 

@@ -63,7 +63,7 @@ RunConfig resolve(const RunOptions& options, const ModelConfig& model) {
   config.options = options;
   config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
   config.threads = options.threads.value_or(usable_thread_count());
-  config.cpu_isa = find_cpu_kernels(options.cpu_isa).isa;
+  config.cpu_isa = std::string(find_cpu_kernels(options.cpu_isa).isa);
   config.kv_bytes_per_block = static_cast<int64_t>(kv_bytes_per_block(
       {options.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
 

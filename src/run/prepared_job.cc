@@ -196,7 +196,9 @@ PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunC
       }
       Request& request = std::get<Request>(items[i]);
       if (tokenised[i].failure) {
-        on_failure(line_error(request, *tokenised[i].failure), line_idx);
+        on_failure({request.source, request.id, request.id_is_integer, request.kind,
+                    *tokenised[i].failure},
+                   line_idx);
         continue;
       }
       PreparedRequest prepared;

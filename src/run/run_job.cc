@@ -1,5 +1,7 @@
 #include "run/run_job.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 #include <map>
 
