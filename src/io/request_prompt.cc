@@ -51,8 +51,8 @@ void check_message(const std::string& name, Json& message) {
 }
 
 // Variables of the chat template that other members set.
-constexpr std::array<std::string_view, 3> kReservedTemplateVariables = {"messages", "tools",
-                                                                        "add_generation_prompt"};
+constexpr std::array<const char*, 3> kReservedTemplateVariables = {"messages", "tools",
+                                                                   "add_generation_prompt"};
 
 }  // namespace
 
@@ -111,7 +111,7 @@ void read_tool_choice(const Field& field, RequestDraft&) {
 
 void read_chat_template_kwargs(const Field& field, RequestDraft& draft) {
   if (!field.value.is_object()) throw_unexpected(field, "an object");
-  for (const std::string_view name : kReservedTemplateVariables) {
+  for (const char* name : kReservedTemplateVariables) {
     if (field.value.contains(name)) {
       throw_invalid_value(
           fmt::format("\"{}\" sets \"{}\", which is a member of its own", field.name, name));

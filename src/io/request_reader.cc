@@ -52,7 +52,7 @@ void read_id(const Field& field, bool integer_allowed, Request& request) {
   request.id = id;
 }
 
-Json& required_member(Json& object, std::string_view name, std::string_view expected) {
+Json& required_member(Json& object, const char* name, std::string_view expected) {
   const auto found = object.find(name);
   if (found == object.end() || found->is_null()) {
     throw RequestError("missing_field",
@@ -109,9 +109,9 @@ void read_line(const InputLine& line, Request& request) {
   Json document = parse_json_line(line.text);
   const bool openai = has_any(document, {"custom_id", "body", "url", "method"});
   request.kind = openai ? LineKind::kOpenAiChat : LineKind::kShort;
-  const std::string_view id_name = openai ? "custom_id" : "id";
+  const std::string id_name = openai ? "custom_id" : "id";
   const auto id = document.find(id_name);
-  if (id != document.end()) read_id({std::string(id_name), *id}, !openai, request);
+  if (id != document.end()) read_id({id_name, *id}, !openai, request);
   if (openai) {
     read_openai_line(document, request);
   } else {
