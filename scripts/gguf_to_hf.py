@@ -7,9 +7,11 @@ drops the digit split of "smollm").
 
 import hashlib
 import importlib.metadata
+import re
 
 import gguf
 import numpy as np
+import sentencepiece
 import torch
 from gguf.quants import dequantize
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -143,10 +145,54 @@ def load_bpe_tokenizer(meta):
     kinds = meta["tokenizer.ggml.token_type"]
     control = [t for t, kind in zip(tokens, kinds) if kind == CONTROL]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False)
+
+
+class BpeTokenizer:
+    """encode(text) and decode(ids) of a byte-level BPE file; spelled control tokens are parsed."""
+
+    def __init__(self, meta):
+        self.tokenizer = load_bpe_tokenizer(meta)
+
+    def encode(self, text):
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def decode(self, ids):
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+class SpmTokenizer:
+    """The same for a SentencePiece model, which must hold the GGUF file's pieces.
+
+    Text between control tokens is encoded piece by piece, each with SentencePiece's leading space,
+    as transformers' LlamaTokenizer (legacy) and GGUF engines do.
+    """
+
+    def __init__(self, meta, model_path):
+        self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model_path))
+        tokens = meta["tokenizer.ggml.tokens"]
+        if tokens != [self.pieces.id_to_piece(i) for i in range(len(self.pieces))]:
+            raise SystemExit(f"{model_path} is not the vocabulary of the GGUF file")
+        kinds = meta["tokenizer.ggml.token_type"]
+        self.control = {t: i for i, (t, k) in enumerate(zip(tokens, kinds)) if k == CONTROL}
+
+    def encode(self, text):
+        ids = []
+        for part in re.split("(" + "|".join(map(re.escape, self.control)) + ")", text):
+            ids += [self.control[part]] if part in self.control else self.pieces.encode(part)
+        return ids
+
+    def decode(self, ids):
+        return self.pieces.decode([i for i in ids if i not in self.control.values()])
+
+
+def render_chat(meta, messages):
+    """The messages through the file's chat template, by transformers, with a generation prompt."""
+    tokens = meta["tokenizer.ggml.tokens"]
+    renderer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE()),
         bos_token=tokens[meta["tokenizer.ggml.bos_token_id"]],
         eos_token=tokens[meta["tokenizer.ggml.eos_token_id"]],
-        clean_up_tokenization_spaces=False,
         chat_template=meta["tokenizer.chat_template"],
     )
+    return renderer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
