@@ -22,7 +22,7 @@ QWEN2_SPLIT = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-CONTROL = 3  # tokenizer.ggml.token_type of tokens such as <|im_end|>
+NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6  # tokenizer.ggml.token_type
 
 
 def versions():
@@ -174,7 +174,16 @@ class SpmTokenizer:
         if tokens != [self.pieces.id_to_piece(i) for i in range(len(self.pieces))]:
             raise SystemExit(f"{model_path} is not the vocabulary of the GGUF file")
         kinds = meta["tokenizer.ggml.token_type"]
+        self.tokens = tokens
         self.control = {t: i for i, (t, k) in enumerate(zip(tokens, kinds)) if k == CONTROL}
+        self.silent = {i for i, kind in enumerate(kinds) if kind in (UNKNOWN, CONTROL)}
+        # The decoder of transformers' LlamaTokenizer.
+        self.decoder = decoders.Sequence([
+            decoders.Replace("\u2581", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(content=" ", left=1),
+        ])
 
     def encode(self, text):
         ids = []
@@ -183,7 +192,7 @@ class SpmTokenizer:
         return ids
 
     def decode(self, ids):
-        return self.pieces.decode([i for i in ids if i not in self.control.values()])
+        return self.decoder.decode([self.tokens[i] for i in ids if i not in self.silent])
 
 
 def render_chat(meta, messages):

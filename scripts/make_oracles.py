@@ -58,6 +58,8 @@ TEXTS = [
     ("text_scripts", "日本語のテキスト、한국어 문장, русский текст и ελληνικά"),
     ("text_emoji", "Emoji: 👩‍🚀🚀🎉 and flags 🇫🇷, then plain words again"),
     ("text_json", '{"name": "prefold", "tags": ["batch", "prefix"], "n": 3, "nested": {"a": null}}'),
+    ("text_html", "<html>\n  <body>\n    <h1>Prices &amp; dates</h1>\n    <p>From $12.50, 1 May 2024"),
+    ("text_question", "Q: A train leaves at 9:45 and arrives at 11:10. How long does it take?\nA:"),
     ("text_repeats", "one two three one two three one two three one two"),
 ]
 # Lengths around powers of two, where blocks and tiles begin and end.
