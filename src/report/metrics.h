@@ -22,6 +22,7 @@ struct TokenCounts {
   int64_t prefill_ideal = 0;     // in the prefix tree: the least that sharing can leave to compute
   int64_t prefill_computed = 0;  // prompt tokens that went through the model
   int64_t prefill_reused = 0;    // prompt tokens whose KV was there already
+  int64_t recomputed = 0;        // prompt and output tokens computed once more, for want of KV memory
   int64_t output = 0;
 };
 
@@ -30,6 +31,16 @@ struct PhaseTimes {
   double plan_s = 0;  // reading, template, tokenising, planning, calibrating
   double run_s = 0;   // from the first step to the last answer
   double total_s = 0;
+};
+
+// Where the time of the steps went.
+struct OpSeconds {
+  double linear = 0;
+  double attention = 0;
+  double kv_cache = 0;     // appends and copies
+  double elementwise = 0;  // norms, rotary embedding, activations, residuals
+  double lm_head = 0;
+  double sampling = 0;
 };
 
 struct MemoryPeaks {
@@ -56,6 +67,7 @@ struct RunMetrics {
   TokenCounts tokens;
   StepMetrics steps;
   PhaseTimes time;
+  OpSeconds ops;
   LogHistogram ttft;     // from the first step to a request's first output token
   LogHistogram latency;  // from the first step to its last one
   MemoryPeaks memory;

@@ -110,11 +110,11 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
 }  // namespace
 
 TEST_CASE("answers of a tiny model are the same for every schedule") {
-  check_identity("tests/data/models/tiny-a.gguf", 256, 40, 120);
+  check_identity("tests/data/models/tiny_bpe.gguf", 256, 40, 120);
 }
 
 TEST_CASE("answers of a tiny model with grouped heads are the same for every schedule") {
-  check_identity("tests/data/models/tiny-b.gguf", 256, 40, 120);
+  check_identity("tests/data/models/tiny_spm.gguf", 256, 40, 120);
 }
 
 TEST_CASE("answers of the default model are the same for every schedule" *

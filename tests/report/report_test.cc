@@ -10,7 +10,8 @@ namespace {
 RunMetrics sample_metrics() {
   RunMetrics metrics;
   metrics.requests = {5000, 4998, 2};
-  metrics.tokens = {1'240'000, 157'480, 157'480, 1'082'520, 81'200};
+  metrics.tokens = {1'240'000, 157'480, 157'480, 1'082'520, 0, 81'200};
+  metrics.ops.attention = 2.5;
   metrics.time = {0.5, 1.25, 100, 102};
   metrics.memory = {int64_t{3} << 29, int64_t{6} << 30, int64_t{8} << 30, 262'144};
   metrics.machine = {"Some CPU", "avx2", 2};
@@ -35,6 +36,8 @@ TEST_CASE("the report has every key that scripts rely on") {
   CHECK(report["tokens"]["saved_percent"] == 87.3);
   CHECK(report["steps"]["count"] == 2);
   CHECK(report["time_s"].dump() == R"({"load":0.5,"plan":1.25,"run":100.0,"total":102.0})");
+  CHECK(report["tokens"]["recomputed"] == 0);
+  CHECK(report["op_time_s"]["attention"] == 2.5);
   CHECK(report["throughput"].dump() ==
         R"({"requests_per_s":49.98,"prompt_tokens_per_s":12400.0,"output_tokens_per_s":812.0})");
   CHECK(report["memory_bytes"]["peak_rss"] == 1'610'612'736);
