@@ -2,6 +2,7 @@
 // wrote is NaN, so whatever reads it shows.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
