@@ -32,6 +32,7 @@ KvStorage::KvStorage(const KvShape& shape, int32_t n_blocks)
                             n_bytes_, n_blocks, kKvBlockTokens));
   }
   data_ = static_cast<std::byte*>(memory);
+  madvise(memory, n_bytes_, MADV_HUGEPAGE);  // decoding reads scattered tiles; fewer TLB misses
 }
 
 KvStorage::~KvStorage() { munmap(data_, n_bytes_); }

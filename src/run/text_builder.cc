@@ -11,7 +11,6 @@ TextBuilder::TextBuilder(const Tokenizer& tokenizer, const SamplingParams& param
       stop_ids_(stop_ids),
       decoder_(tokenizer, params.skip_special_tokens) {
   choice_.finish_reason = FinishReason::kLength;
-  for (const std::string& stop : params.stop) longest_stop_ = std::max(longest_stop_, stop.size());
 }
 
 bool TextBuilder::push(const SampledToken& token) {
@@ -36,14 +35,12 @@ bool TextBuilder::push(const SampledToken& token) {
   return true;
 }
 
-// Cuts the text at the stop string that begins first, looking at new text and as much before it as
-// a stop string may span.
+// Cuts the text at the stop string that begins first, of those that reach into the new text.
 bool TextBuilder::ends_with_stop_string(size_t n_old_bytes) {
-  if (longest_stop_ == 0 || choice_.text.size() == n_old_bytes) return false;
-  const size_t from = n_old_bytes > longest_stop_ ? n_old_bytes - longest_stop_ : 0;
+  if (choice_.text.size() == n_old_bytes) return false;
   size_t best = std::string::npos, best_bytes = 0;
   for (const std::string& stop : params_->stop) {
-    const size_t at = choice_.text.find(stop, from);
+    const size_t at = choice_.text.find(stop, n_old_bytes - std::min(n_old_bytes, stop.size() - 1));
     if (at < best) {
       best = at;
       best_bytes = stop.size();

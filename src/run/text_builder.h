@@ -32,7 +32,6 @@ class TextBuilder {
   const SamplingParams* params_;
   std::span<const int32_t> stop_ids_;
   StreamDecoder decoder_;
-  size_t longest_stop_ = 0;
   bool stopped_ = false;
   int32_t n_tokens_ = 0;
   Choice choice_;

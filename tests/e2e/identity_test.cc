@@ -1,6 +1,7 @@
 // The same answers, to the bit, however the work is batched (docs/architecture.md, I6).
 #include "job_fixture.h"
 #include "kernels/cpu/kernels.h"
+#include "model/model_file.h"
 
 using namespace prefold;
 
