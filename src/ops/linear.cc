@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "base/check.h"
@@ -26,21 +27,23 @@ int64_t count_items(std::span<const LinearPart> parts, int32_t n_rows, const Spl
   return n_items * div_up(n_rows, split.item_rows);
 }
 
-// The split that lets the threads end soonest, each item taking time in proportion to its products,
-// the expansion of its weights (as much as some rows) and a little for itself.
+// The split that lets the threads end soonest. An item's time: its products, and for each panel the
+// expansion of its weights (as long as a few rows take), for each row its reading (as long as part
+// of a panel takes), and a little for the item itself.
 Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t tile_panels,
                    int32_t n_threads) {
-  constexpr double kExpandRows = 4.0;
-  constexpr double kItemCost = 4.0;       // in rows of a panel
-  constexpr double kNarrowPenalty = 1.2;  // an item narrower than a register tile
+  constexpr double kExpandRows = 3.0;
+  constexpr double kReadPanels = 0.15;
+  constexpr double kItemCost = 4.0;
+  constexpr double kNarrowPenalty = 1.2;  // narrower than a register tile
   Split best;
   double best_cost = 0.0;
-  for (const int32_t panels : {16, 8, 4, 2, 1}) {
-    for (const int32_t cuts : {1, 2, 4, 8}) {
+  for (const int32_t panels : {16, 12, 8, 6, 4, 2, 1}) {
+    for (const int32_t cuts : {1, 2, 4}) {
       const int32_t row_blocks = static_cast<int32_t>(div_up(n_rows, kMaxItemRows)) * cuts;
       const Split split{panels, static_cast<int32_t>(div_up(n_rows, row_blocks))};
-      const double width = panels * (panels < tile_panels ? kNarrowPenalty : 1.0);
-      const double item_cost = width * (split.item_rows + kExpandRows) + kItemCost;
+      const double width = panels < tile_panels ? panels * kNarrowPenalty : panels;
+      const double item_cost = (width + kReadPanels) * (split.item_rows + kExpandRows) + kItemCost;
       const double cost =
           item_cost * static_cast<double>(div_up(count_items(parts, n_rows, split), n_threads));
       if (best_cost == 0.0 || cost < best_cost) {
@@ -52,21 +55,40 @@ Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t ti
   return best;
 }
 
+// Rows a multiple of 4096 bytes apart fall into the same few lines of the first-level cache: more
+// of them than it has ways are copied to rows that do not.
+constexpr int32_t kMaxCollidingRows = 8;
+constexpr int64_t kRowPadding = 16;
+
+bool rows_collide(const ConstRows& x) {
+  const int64_t apart = x.stride * static_cast<int64_t>(sizeof(float)) % 4096;
+  return x.n_rows > kMaxCollidingRows && (apart < 64 || apart > 4096 - 64);
+}
+
+ConstRows copy_apart(ThreadPool& pool, const ConstRows& x, std::byte* to) {
+  const Rows copy{reinterpret_cast<float*>(to), x.n_rows, x.n_cols, x.n_cols + kRowPadding};
+  pool.parallel_for(x.n_rows, [&](int64_t row, int32_t) {
+    std::memcpy(copy.row(row), x.row(row), static_cast<size_t>(x.n_cols) * sizeof(float));
+  });
+  return copy;
+}
+
 size_t thread_scratch_bytes(const Device& device) {
   constexpr size_t kAlignment = 64;
   return div_up(device.kernels->gemm->scratch_bytes, kAlignment) * kAlignment;
 }
 
 GemmItem make_item(const ConstRows& x, const LinearPart& part, const Split& split,
-                   int64_t panel_block, int64_t row_block) {
+                   int64_t panel_block, int64_t row_block, int32_t n_threads) {
   const PackedMatrix& weight = *part.weight;
+  const size_t bytes = panel_bytes(weight.type(), weight.n_in());
   const int64_t panel = panel_block * split.item_panels;
   const int64_t col = panel * kPanelCols;
   const int64_t row = row_block * split.item_rows;
   GemmItem item;
   item.type = weight.type();
-  item.panels =
-      weight.data() + static_cast<size_t>(panel) * panel_bytes(weight.type(), weight.n_in());
+  item.panels = weight.data() + static_cast<size_t>(panel) * bytes;
+  item.next_panels = item.panels + static_cast<size_t>(n_threads * split.item_panels) * bytes;
   item.n_in = weight.n_in();
   item.n_cols =
       static_cast<int32_t>(std::min<int64_t>(split.item_panels * kPanelCols, weight.n_out() - col));
@@ -99,6 +121,10 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
   size_t space = scratch.size();
   std::align(64, thread_bytes, aligned, space);
   std::byte* const base = static_cast<std::byte*>(aligned);
+  if (rows_collide(x)) {
+    x = copy_apart(*device.pool, x,
+                   base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes);
+  }
 
   device.pool->parallel_for(
       count_items(parts, x.n_rows, split), [&](int64_t item_idx, int32_t thread_idx) {
@@ -110,13 +136,15 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
           if (panel_block < n_blocks) break;
           panel_block -= n_blocks;
         }
-        kernels.run(make_item(x, *part, split, panel_block, row_block),
+        kernels.run(make_item(x, *part, split, panel_block, row_block, device.pool->n_threads()),
                     base + static_cast<size_t>(thread_idx) * thread_bytes);
       });
 }
 
-size_t linear_scratch_bytes(const Device& device, int32_t /*max_rows*/, int32_t /*max_in*/) {
-  return static_cast<size_t>(device.pool->n_threads()) * thread_scratch_bytes(device) + 64;
+size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in) {
+  const auto copy_bytes = static_cast<size_t>(max_rows * (max_in + kRowPadding)) * sizeof(float);
+  return static_cast<size_t>(device.pool->n_threads()) * thread_scratch_bytes(device) +
+         (max_rows > kMaxCollidingRows ? copy_bytes : 0) + 64;
 }
 
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,
