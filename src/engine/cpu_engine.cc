@@ -92,11 +92,7 @@ void CpuEngine::resolve_token_ids(const StepPlan& plan) {
 void CpuEngine::copy_blocks(const StepPlan& plan) {
   if (plan.copies.empty()) return;
   Timer timer;
-  for (const KvLayer& layer : kv_layers_) {
-    for (const BlockCopy& copy : plan.copies) {
-      kv_copy(device_, copy.from, copy.to, copy.n_tokens, layer);
-    }
-  }
+  kv_copy(device_, plan.copies, kv_layers_);
   times_.copies += timer.lap();
 }
 

@@ -208,6 +208,27 @@ void append_rows(const Device& device, ConstRows k, ConstRows v, std::span<const
   }
 }
 
+void copy_tile(const KvLayer& kv, int32_t head, const BlockCopy& copy) {
+  CHECK(copy.n_tokens >= 0 && copy.n_tokens <= kKvBlockTokens);
+  const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
+  const size_t element_bytes = kv_element_bytes(kv.type);
+  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
+  const size_t source = block_bytes * copy.from + tile_bytes * head;
+  const size_t target = block_bytes * copy.to + tile_bytes * head;
+  const size_t k_row_bytes = kKvBlockTokens * element_bytes;
+  for (int32_t d = 0; d < kv.head_dim; ++d) {
+    std::memcpy(kv.k + target + d * k_row_bytes, kv.k + source + d * k_row_bytes,
+                copy.n_tokens * element_bytes);
+  }
+  std::memcpy(kv.v + target, kv.v + source,
+              copy.n_tokens * element_bytes * padded_head_dim(kv.head_dim));
+  if (kv.type == KvType::kInt8) {
+    const size_t scales = kv_tile_values_bytes(kv.type, kv.head_dim);
+    std::memcpy(kv.k + target + scales, kv.k + source + scales, copy.n_tokens * sizeof(float));
+    std::memcpy(kv.v + target + scales, kv.v + source + scales, copy.n_tokens * sizeof(float));
+  }
+}
+
 }  // namespace
 
 size_t kv_block_bytes(KvType type, int32_t n_kv_heads, int32_t head_dim) {
@@ -228,25 +249,14 @@ void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const R
   });
 }
 
-void kv_copy(const Device& device, int32_t from, int32_t to, int32_t n_tokens, const KvLayer& kv) {
-  CHECK(n_tokens >= 0 && n_tokens <= kKvBlockTokens);
-  const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
-  const size_t element_bytes = kv_element_bytes(kv.type);
-  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
-  device.pool->parallel_for(kv.n_kv_heads, [&](int64_t head, int32_t) {
-    const size_t source = block_bytes * from + tile_bytes * head;
-    const size_t target = block_bytes * to + tile_bytes * head;
-    const size_t k_row_bytes = kKvBlockTokens * element_bytes;
-    for (int32_t d = 0; d < kv.head_dim; ++d) {
-      std::memcpy(kv.k + target + d * k_row_bytes, kv.k + source + d * k_row_bytes,
-                  n_tokens * element_bytes);
-    }
-    std::memcpy(kv.v + target, kv.v + source,
-                n_tokens * element_bytes * padded_head_dim(kv.head_dim));
-    if (kv.type == KvType::kInt8) {
-      const size_t scales = kv_tile_values_bytes(kv.type, kv.head_dim);
-      std::memcpy(kv.k + target + scales, kv.k + source + scales, n_tokens * sizeof(float));
-      std::memcpy(kv.v + target + scales, kv.v + source + scales, n_tokens * sizeof(float));
+void kv_copy(const Device& device, std::span<const BlockCopy> copies,
+             std::span<const KvLayer> layers) {
+  if (copies.empty() || layers.empty()) return;
+  const int32_t n_kv_heads = layers.front().n_kv_heads;
+  const int64_t n_items = std::ssize(layers) * n_kv_heads;
+  device.pool->parallel_for(n_items, [&](int64_t item, int32_t) {
+    for (const BlockCopy& copy : copies) {
+      copy_tile(layers[item / n_kv_heads], static_cast<int32_t>(item % n_kv_heads), copy);
     }
   });
 }

@@ -56,8 +56,9 @@ size_t kv_block_bytes(KvType type, int32_t n_kv_heads, int32_t head_dim);
 void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, const KvLayer& kv);
 
-// Copies the first n_tokens positions of block `from` to block `to`.
-void kv_copy(const Device& device, int32_t from, int32_t to, int32_t n_tokens, const KvLayer& kv);
+// Makes the copies, in order, in every layer. The layers have one shape.
+void kv_copy(const Device& device, std::span<const BlockCopy> copies,
+             std::span<const KvLayer> layers);
 
 // q, out: (n_rows, n_heads * head_dim); head h reads KV head h / (n_heads / n_kv_heads).
 // The spans cover the rows in order, without gaps. The KV of this step's rows must have been

@@ -16,14 +16,6 @@
 
 namespace prefold {
 
-// Before the step's rows run: the first n_tokens positions of block `from` are copied to block `to`,
-// in every layer.
-struct BlockCopy {
-  int32_t from = 0;
-  int32_t to = 0;
-  int32_t n_tokens = 0;
-};
-
 // A sequence takes a slot with its first sample and keeps it to its end, also while it yields its
 // KV blocks. `prompt` is what repetition_penalty counts as prompt.
 struct SlotStart {

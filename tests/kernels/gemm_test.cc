@@ -28,7 +28,7 @@ TEST_CASE("expanding a panel gives each weight's one f32 value, on every instruc
     for (const int32_t n_cols : {16, 5}) {
       const std::vector<std::byte> stored = random_stored(type, int64_t{n_in} * n_cols, rng);
       std::vector<float> wanted(static_cast<size_t>(n_in) * n_cols);
-      dequantize(type, stored.data(), n_in * n_cols, wanted.data());
+      reference::dequantize(type, stored, wanted);
       std::vector<std::byte> panel(panel_bytes(type, n_in));
       pack_panel(type, stored.data(), static_cast<size_t>(stored_bytes(traits_of(type), n_in)),
                  n_cols, n_in, panel.data());

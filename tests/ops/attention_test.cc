@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 
 // The scalar form of the vector operations: this file is compiled without vector instructions.
@@ -322,7 +323,7 @@ TEST_CASE("kv_copy: the first positions of a block, and nothing of the rest") {
     fixture.append(device, sequence, 0);
     const std::vector<float> expected = fixture.run(device, step, step.spans, {});
     // The second block moves to another place; positions past the 13 used ones stay as they were.
-    kv_copy(device, sequence.blocks[1], 3, 13, fixture.kv());
+    kv_copy(device, std::array{BlockCopy{sequence.blocks[1], 3, 13}}, std::array{fixture.kv()});
     TestStep moved = step;
     moved.block_ids[1] = 3;
     CHECK(same_bits(expected, fixture.run(device, moved, moved.spans, {})));

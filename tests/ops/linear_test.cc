@@ -36,7 +36,7 @@ Problem make_problem(const Case& shape, ThreadPool& pool, std::mt19937& rng) {
   const std::vector<std::byte> stored = random_stored(shape.type, n, rng);
   problem.packed = PackedMatrix(shape.type, stored, shape.n_out, shape.n_in, pool);
   problem.weights.resize(static_cast<size_t>(n));
-  dequantize(shape.type, stored.data(), n, problem.weights.data());
+  reference::dequantize(shape.type, stored, problem.weights);
   if (shape.bias) problem.bias = random_floats(static_cast<size_t>(shape.n_out), rng);
   return problem;
 }
