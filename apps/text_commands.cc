@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "io/field.h"
 #include "io/json_line.h"
 #include "model/inspect.h"
 #include "model/model_file.h"
@@ -32,7 +33,7 @@ int for_each_line(Fn&& answer) {
     Json result;
     try {
       result = answer(parse_json_line(line));
-    } catch (const std::exception& error) {  // ours, or a field of the wrong type
+    } catch (const Error& error) {
       result = {{"error", fmt::format("stdin:{}: {}", number, error.what())}};
       status = 1;
     }
@@ -40,6 +41,16 @@ int for_each_line(Fn&& answer) {
     if (!std::cout) throw Error("standard output: write failed");
   }
   return status;
+}
+
+Field member(Json& line, const std::string& name) {
+  const auto found = line.find(name);
+  if (found == line.end()) throw Error(fmt::format("\"{}\" is missing", name));
+  return {name, *found};
+}
+
+bool flag(Json& line, const std::string& name, bool otherwise) {
+  return line.contains(name) ? get_bool(member(line, name)) : otherwise;
 }
 
 std::string read_file(const std::string& path) {
@@ -52,19 +63,19 @@ std::string read_file(const std::string& path) {
 
 int tokenize_command(const std::string& model, bool decode) {
   const Tokenizer tokenizer(open_model(model).tokenizer);
-  const auto encode_line = [&](const Json& line) -> Json {
-    return {{"ids", tokenizer.encode(line.at("text").get<std::string>(),
-                                     line.value("add_special", true),
-                                     line.value("parse_special", true))}};
+  const auto encode_line = [&](Json line) -> Json {
+    return {{"ids", tokenizer.encode(get_string(member(line, "text")),
+                                     flag(line, "add_special", true),
+                                     flag(line, "parse_special", true))}};
   };
-  const auto decode_line = [&](const Json& line) -> Json {
-    const auto ids = line.at("ids").get<std::vector<int32_t>>();
+  const auto decode_line = [&](Json line) -> Json {
+    const std::vector<int32_t> ids = get_token_ids(member(line, "ids"), SIZE_MAX, true);
     for (int32_t id : ids) {
       if (id < 0 || id >= tokenizer.vocab_size()) {
         throw Error(fmt::format("token id {}; expected 0 to {}", id, tokenizer.vocab_size() - 1));
       }
     }
-    return {{"text", tokenizer.decode(ids, line.value("skip_special", false))}};
+    return {{"text", tokenizer.decode(ids, flag(line, "skip_special", false))}};
   };
   return decode ? for_each_line(decode_line) : for_each_line(encode_line);
 }
@@ -76,7 +87,9 @@ int render_command(const std::string& model_path, const std::string& template_fi
   return for_each_line([&](Json line) -> Json {
     if (!text.chat_template) throw Error("this model has no chat template; use --template");
     // The line's members are the template's variables; what it leaves open is the model's.
-    const int64_t now_unix_s = line.value("now", text.now_unix_s);
+    const int64_t now_unix_s = line.contains("now")
+                                   ? get_integer(member(line, "now"), 0, int64_t{1} << 40)
+                                   : text.now_unix_s;
     line.erase("now");
     if (!line.contains("tools")) line["tools"] = nullptr;
     if (!line.contains("documents")) line["documents"] = nullptr;
