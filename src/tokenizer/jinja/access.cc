@@ -23,8 +23,8 @@ Value no_attribute(const Value& value, std::string_view name) {
 
 // Methods that the immutable sandbox hides.
 bool changes_its_object(const Value& value, std::string_view name) {
-  constexpr std::array<std::string_view, 8> kOfLists = {"append", "clear",  "pop",    "reverse",
-                                                        "insert", "sort",   "extend", "remove"};
+  constexpr std::array<std::string_view, 8> kOfLists = {"append", "clear", "pop",    "reverse",
+                                                        "insert", "sort",  "extend", "remove"};
   constexpr std::array<std::string_view, 5> kOfDicts = {"clear", "pop", "popitem", "setdefault",
                                                         "update"};
   const auto holds = [name](const auto& names) {
@@ -35,11 +35,12 @@ bool changes_its_object(const Value& value, std::string_view name) {
 
 // What Python's types have besides; using one is an error that says so.
 bool is_unsupported(const Value& value, std::string_view name) {
-  constexpr std::array<std::string_view, 6> kOfStrings = {
-      "casefold", "encode", "isidentifier", "maketrans", "translate", "unescape"};
+  constexpr std::array<std::string_view, 6> kOfStrings = {"casefold",  "encode",    "isidentifier",
+                                                          "maketrans", "translate", "unescape"};
   constexpr std::array<std::string_view, 12> kOfNumbers = {
-      "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes",
-      "hex",              "imag",      "is_integer", "numerator", "real",        "to_bytes"};
+      "as_integer_ratio", "bit_count",  "bit_length", "conjugate",
+      "denominator",      "from_bytes", "hex",        "imag",
+      "is_integer",       "numerator",  "real",       "to_bytes"};
   const auto holds = [name](const auto& names) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -57,7 +58,8 @@ std::optional<int64_t> item_place(int64_t n_items, int64_t index) {
 // value[key] as Python gives it; kMissing where Python raises TypeError or LookupError.
 Value find_item(Runtime& rt, const Value& value, const Value& key) {
   switch (value.kind()) {
-    case Kind::kUndefined: rt.fail(value.message());
+    case Kind::kUndefined:
+      rt.fail(value.message());
     case Kind::kDict: {
       size_t hash = 0;
       rt.step(1 + key.weight() / 8);
@@ -83,7 +85,8 @@ Value find_item(Runtime& rt, const Value& value, const Value& key) {
       const auto place = item_place(range.n_items, key.as_int());
       return place ? Value::integer(range.start + *place * range.step) : Value();
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -136,7 +139,7 @@ bool is_given(const Value& value) { return !value.is_missing() && !value.is_none
 int64_t to_index(Runtime& rt, const Value& value) {
   if (value.is_undefined()) rt.fail(value.message());
   if (!value.is_integral()) {
-    rt.fail("'" + type_name(value) + "' object cannot be interpreted as an integer");
+    rt.fail(fmt::format("'{}' object cannot be interpreted as an integer", type_name(value)));
   }
   return value.as_int();
 }
@@ -173,8 +176,8 @@ Bounds clamp_bounds(Runtime& rt, int64_t n_items, const Value& start, const Valu
 }
 
 const Method* find_method(Runtime& rt, const Value& value, std::string_view name) {
-  const Method* method = value.is_string() ? find_string_method(name)
-                                           : find_container_method(value.kind(), name);
+  const Method* method =
+      value.is_string() ? find_string_method(name) : find_container_method(value.kind(), name);
   if (method == nullptr && is_unsupported(value, name)) {
     rt.fail(fmt::format("\"{}\" of {} is not supported", name, type_name(value)));
   }
@@ -187,12 +190,13 @@ Value find_attribute(Runtime& rt, const Value& value, std::string_view name) {
   if (value.is_group() && name == "grouper") return value.items()[0];
   if (value.is_group() && name == "list") return value.items()[1];
   if (changes_its_object(value, name)) {
-    return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name,
-                                        type_name(value)));
+    return Value::undefined(
+        fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, type_name(value)));
   }
   const Method* method = find_method(rt, value, name);
   if (method == nullptr) return {};
-  return Value::payload(Kind::kMethod, std::make_shared<const MethodData>(MethodData{value, method}));
+  return Value::payload(Kind::kMethod,
+                        std::make_shared<const MethodData>(MethodData{value, method}));
 }
 
 Value get_attribute(Runtime& rt, const Value& value, std::string_view name) {
@@ -215,8 +219,7 @@ Value get_item(Runtime& rt, const Value& value, const Value& key) {
     Value attribute = find_attribute(rt, value, key.text());
     return attribute.is_missing() ? no_attribute(value, key.text()) : attribute;
   }
-  return Value::undefined(
-      fmt::format("{} has no element {}", object_name(value), repr(rt, key)));
+  return Value::undefined(fmt::format("{} has no element {}", object_name(value), repr(rt, key)));
 }
 
 Value get_slice(Runtime& rt, const Value& value, const Value& start, const Value& stop,
@@ -233,7 +236,8 @@ Value get_slice(Runtime& rt, const Value& value, const Value& start, const Value
     const int64_t stride = part.n_items > 1 ? range.step * part.step : range.step;
     return Value::range(first, first + part.n_items * stride, stride);
   }
-  if (!value.is_sequence()) rt.fail("'" + type_name(value) + "' object is not subscriptable");
+  if (!value.is_sequence())
+    rt.fail(fmt::format("'{}' object is not subscriptable", type_name(value)));
   const SliceRange range =
       slice_range(rt, static_cast<int64_t>(value.items().size()), start, stop, step);
   std::vector<Value> items;
@@ -252,7 +256,8 @@ bool is_callable(const Value& value) {
 Value call_value(Runtime& rt, const Value& callee, CallArgs args) {
   rt.step();
   switch (callee.kind()) {
-    case Kind::kUndefined: rt.fail(callee.message());
+    case Kind::kUndefined:
+      rt.fail(callee.message());
     case Kind::kMethod: {
       const MethodData& bound = callee.as_method();
       return bound.method->call(rt, bound.self, std::move(args));
@@ -261,7 +266,8 @@ Value call_value(Runtime& rt, const Value& callee, CallArgs args) {
       const Runtime::Depth depth(&rt);
       return callee.as_object()->call(rt, std::move(args));
     }
-    default: rt.fail("'" + type_name(callee) + "' object is not callable");
+    default:
+      rt.fail(fmt::format("'{}' object is not callable", type_name(callee)));
   }
 }
 

@@ -11,7 +11,9 @@ namespace {
 
 constexpr const char* kSpelling[] = {"+", "-", "*", "/", "//", "%", "**"};
 
-[[noreturn]] void fail_overflow(Runtime& rt) { rt.fail("an integer leaves the 64 bits it has here"); }
+[[noreturn]] void fail_overflow(Runtime& rt) {
+  rt.fail("an integer leaves the 64 bits it has here");
+}
 [[noreturn]] void fail_zero(Runtime& rt) { rt.fail("division by zero"); }
 
 // Both floors, as Python's // and %: the remainder has the sign of the divisor.
@@ -64,16 +66,27 @@ Value int_arithmetic(Runtime& rt, BinaryOp op, int64_t a, int64_t b) {
   int64_t result = 0;
   bool overflows = false;
   switch (op) {
-    case BinaryOp::kAdd: overflows = __builtin_add_overflow(a, b, &result); break;
-    case BinaryOp::kSub: overflows = __builtin_sub_overflow(a, b, &result); break;
-    case BinaryOp::kMul: overflows = __builtin_mul_overflow(a, b, &result); break;
+    case BinaryOp::kAdd:
+      overflows = __builtin_add_overflow(a, b, &result);
+      break;
+    case BinaryOp::kSub:
+      overflows = __builtin_sub_overflow(a, b, &result);
+      break;
+    case BinaryOp::kMul:
+      overflows = __builtin_mul_overflow(a, b, &result);
+      break;
     case BinaryOp::kDiv:
       if (b == 0) fail_zero(rt);
-      return Value::real(static_cast<double>(static_cast<long double>(a) /
-                                             static_cast<long double>(b)));
-    case BinaryOp::kFloorDiv: result = floor_div(rt, a, b); break;
-    case BinaryOp::kMod: result = floor_mod(rt, a, b); break;
-    case BinaryOp::kPow: return int_power(rt, a, b);
+      return Value::real(
+          static_cast<double>(static_cast<long double>(a) / static_cast<long double>(b)));
+    case BinaryOp::kFloorDiv:
+      result = floor_div(rt, a, b);
+      break;
+    case BinaryOp::kMod:
+      result = floor_mod(rt, a, b);
+      break;
+    case BinaryOp::kPow:
+      return int_power(rt, a, b);
   }
   if (overflows) fail_overflow(rt);
   return Value::integer(result);
@@ -83,13 +96,20 @@ Value float_arithmetic(Runtime& rt, BinaryOp op, double a, double b) {
   const bool divides = op == BinaryOp::kDiv || op == BinaryOp::kFloorDiv || op == BinaryOp::kMod;
   if (divides && b == 0) fail_zero(rt);
   switch (op) {
-    case BinaryOp::kAdd: return Value::real(a + b);
-    case BinaryOp::kSub: return Value::real(a - b);
-    case BinaryOp::kMul: return Value::real(a * b);
-    case BinaryOp::kDiv: return Value::real(a / b);
-    case BinaryOp::kFloorDiv: return Value::real(float_floor_div(a, b));
-    case BinaryOp::kMod: return Value::real(float_mod(a, b));
-    case BinaryOp::kPow: break;
+    case BinaryOp::kAdd:
+      return Value::real(a + b);
+    case BinaryOp::kSub:
+      return Value::real(a - b);
+    case BinaryOp::kMul:
+      return Value::real(a * b);
+    case BinaryOp::kDiv:
+      return Value::real(a / b);
+    case BinaryOp::kFloorDiv:
+      return Value::real(float_floor_div(a, b));
+    case BinaryOp::kMod:
+      return Value::real(float_mod(a, b));
+    case BinaryOp::kPow:
+      break;
   }
   if (a == 0 && b < 0) fail_zero(rt);
   if (a < 0 && std::isfinite(b) && b != std::floor(b)) {
@@ -170,14 +190,14 @@ Value negate(Runtime& rt, const Value& value) {
   if (value.is_undefined()) rt.fail(value.message());
   if (value.is_integral()) return int_arithmetic(rt, BinaryOp::kSub, 0, value.as_int());
   if (value.kind() == Kind::kFloat) return Value::real(-value.as_real());
-  rt.fail("bad operand type for unary -: '" + type_name(value) + "'");
+  rt.fail(fmt::format("bad operand type for unary -: '{}'", type_name(value)));
 }
 
 Value plus(Runtime& rt, const Value& value) {
   if (value.is_undefined()) rt.fail(value.message());
   if (value.is_integral()) return Value::integer(value.as_int());
   if (value.kind() == Kind::kFloat) return value;
-  rt.fail("bad operand type for unary +: '" + type_name(value) + "'");
+  rt.fail(fmt::format("bad operand type for unary +: '{}'", type_name(value)));
 }
 
 }  // namespace prefold::jinja

@@ -104,7 +104,7 @@ enum class StmtKind : uint8_t {
   kCallBlock,  // exprs[0] the call (null: a generation block), macro; bodies[0], scopes[0],
                // functions[0]
   kFilterBlock,  // exprs[0]; bodies[0]; scopes[0]
-  kWith,       // targets in exprs[0, n), values in exprs[n, 2n); bodies[0]; scopes[0]
+  kWith,         // targets in exprs[0, n), values in exprs[n, 2n); bodies[0]; scopes[0]
   kBreak,
   kContinue,
 };

@@ -21,7 +21,8 @@ std::string unknown_filter_message(std::string_view name);
 Value find_global(std::string_view name);
 
 // The tables behind find_filter, one for each file of filters. Null if the name is not in it.
-Builtin find_string_filter(std::string_view name);
+Builtin find_text_filter(std::string_view name);
+Builtin find_number_filter(std::string_view name);
 Builtin find_sequence_filter(std::string_view name);
 Builtin find_selection_filter(std::string_view name);
 

@@ -26,22 +26,22 @@ bool range_contains(const RangeData& range, const Value& item) {
     return range_contains(range, Value::integer(static_cast<int64_t>(number)));
   }
   const int64_t i = item.as_int();
-  const bool is_inside = range.step > 0 ? (i >= range.start && i < range.stop)
-                                        : (i <= range.start && i > range.stop);
+  const bool is_inside =
+      range.step > 0 ? (i >= range.start && i < range.stop) : (i <= range.start && i > range.stop);
   if (!is_inside) return false;
   // Both differences as unsigned: they fit.
   const uint64_t distance = range.step > 0
                                 ? static_cast<uint64_t>(i) - static_cast<uint64_t>(range.start)
                                 : static_cast<uint64_t>(range.start) - static_cast<uint64_t>(i);
-  const uint64_t stride = range.step > 0 ? static_cast<uint64_t>(range.step)
-                                         : ~static_cast<uint64_t>(range.step) + 1;
+  const uint64_t stride =
+      range.step > 0 ? static_cast<uint64_t>(range.step) : ~static_cast<uint64_t>(range.step) + 1;
   return distance % stride == 0;
 }
 
 bool dict_contains(Runtime& rt, const DictData& dict, const Value& key) {
   rt.step(1 + key.weight() / 8);
   size_t hash = 0;
-  if (!hash_key(key, &hash)) rt.fail("unhashable type: '" + type_name(key) + "'");
+  if (!hash_key(key, &hash)) rt.fail(fmt::format("unhashable type: '{}'", type_name(key)));
   return dict.find(key) != nullptr;
 }
 
@@ -77,7 +77,8 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
   switch (container.kind()) {
     case Kind::kString:
       if (!item.is_string()) {
-        rt.fail("'in <string>' requires string as left operand, not " + type_name(item));
+        rt.fail(
+            fmt::format("'in <string>' requires string as left operand, not {}", type_name(item)));
       }
       rt.step_text(container.text().size());
       return find_text(container.text(), item.text(), 0) != std::string_view::npos;
@@ -87,18 +88,21 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
         if (equal_values(rt, other, item)) return true;
       }
       return false;
-    case Kind::kDict: return dict_contains(rt, container.as_dict(), item);
+    case Kind::kDict:
+      return dict_contains(rt, container.as_dict(), item);
     case Kind::kDictView:
       if (container.as_view().part == DictPart::kKeys) {
         return dict_contains(rt, container.as_view().dict.as_dict(), item);
       }
       break;
-    case Kind::kRange: return range_contains(container.as_range(), item);
-    default: break;
+    case Kind::kRange:
+      return range_contains(container.as_range(), item);
+    default:
+      break;
   }
   const std::unique_ptr<Iterator> iterator = find_iterator(container);
   if (iterator == nullptr) {
-    rt.fail("argument of type '" + type_name(container) + "' is not iterable");
+    rt.fail(fmt::format("argument of type '{}' is not iterable", type_name(container)));
   }
   for (Value other; iterator->next(rt, &other);) {
     if (equal_values(rt, other, item)) return true;
@@ -108,14 +112,21 @@ bool contains(Runtime& rt, const Value& container, const Value& item) {
 
 bool compare(Runtime& rt, CompareOp op, const Value& a, const Value& b) {
   switch (op) {
-    case CompareOp::kEq: return equal_values(rt, a, b);
-    case CompareOp::kNe: return !equal_values(rt, a, b);
-    case CompareOp::kLt: return less(rt, a, b);
-    case CompareOp::kGt: return less(rt, b, a);
-    case CompareOp::kIn: return contains(rt, b, a);
-    case CompareOp::kNotIn: return !contains(rt, b, a);
+    case CompareOp::kEq:
+      return equal_values(rt, a, b);
+    case CompareOp::kNe:
+      return !equal_values(rt, a, b);
+    case CompareOp::kLt:
+      return less(rt, a, b);
+    case CompareOp::kGt:
+      return less(rt, b, a);
+    case CompareOp::kIn:
+      return contains(rt, b, a);
+    case CompareOp::kNotIn:
+      return !contains(rt, b, a);
     case CompareOp::kLe:
-    case CompareOp::kGe: break;
+    case CompareOp::kGe:
+      break;
   }
   const Value& small = op == CompareOp::kLe ? a : b;
   const Value& large = op == CompareOp::kLe ? b : a;
@@ -130,12 +141,23 @@ Value escape_html(Runtime& rt, const Value& value) {
   out.reserve(text.text().size());
   for (char c : text.text()) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   check_text_size(rt, out.size());

@@ -31,7 +31,8 @@ Value dict_get(Runtime& rt, const Value& self, CallArgs args) {
   const std::vector<Value> given = bind(rt, "get", std::move(args), {"", ""}, 1);
   size_t hash = 0;
   rt.step(1 + given[0].weight() / 8);
-  if (!hash_key(given[0], &hash)) rt.fail("unhashable type: '" + type_name(given[0]) + "'");
+  if (!hash_key(given[0], &hash))
+    rt.fail(fmt::format("unhashable type: '{}'", type_name(given[0])));
   const Value* item = self.as_dict().find(given[0]);
   if (item != nullptr) return *item;
   return given[1].is_missing() ? Value::none() : given[1];
@@ -46,12 +47,11 @@ Value copy(Runtime& rt, const Value& self, CallArgs args) {
 Value sequence_index(Runtime& rt, const Value& self, CallArgs args) {
   const std::vector<Value> given = bind(rt, "index", std::move(args), {"", "", ""}, 1);
   const std::vector<Value> items = collect(rt, self);
-  const Bounds bounds =
-      clamp_bounds(rt, static_cast<int64_t>(items.size()), given[1], given[2]);
+  const Bounds bounds = clamp_bounds(rt, static_cast<int64_t>(items.size()), given[1], given[2]);
   for (int64_t i = bounds.start; i < bounds.stop; ++i) {
     if (equal_values(rt, items[static_cast<size_t>(i)], given[0])) return Value::integer(i);
   }
-  rt.fail(repr(rt, given[0]) + " is not in " + type_name(self));
+  rt.fail(repr(rt, given[0]) + fmt::format(" is not in {}", type_name(self)));
 }
 
 Value sequence_count(Runtime& rt, const Value& self, CallArgs args) {
@@ -90,11 +90,15 @@ const Method* find_in(const std::array<Method, N>& methods, std::string_view nam
 
 const Method* find_container_method(Kind kind, std::string_view name) {
   switch (kind) {
-    case Kind::kDict: return find_in(kDictMethods, name);
-    case Kind::kList: return find_in(kListMethods, name);
+    case Kind::kDict:
+      return find_in(kDictMethods, name);
+    case Kind::kList:
+      return find_in(kListMethods, name);
     case Kind::kTuple:
-    case Kind::kRange: return find_in(kTupleMethods, name);
-    default: return nullptr;
+    case Kind::kRange:
+      return find_in(kTupleMethods, name);
+    default:
+      return nullptr;
   }
 }
 

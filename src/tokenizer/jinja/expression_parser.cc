@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/expression_parser.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -16,7 +18,7 @@ constexpr std::array<Op, 1> kPowerOps = {Op{"**", BinaryOp::kPow}};
 using Compare = std::pair<std::string_view, CompareOp>;
 constexpr std::array<Compare, 6> kCompareOps = {
     Compare{"==", CompareOp::kEq}, Compare{"!=", CompareOp::kNe}, Compare{"<", CompareOp::kLt},
-    Compare{"<=", CompareOp::kLe}, Compare{">", CompareOp::kGt}, Compare{">=", CompareOp::kGe}};
+    Compare{"<=", CompareOp::kLe}, Compare{">", CompareOp::kGt},  Compare{">=", CompareOp::kGe}};
 
 template <typename T, size_t N>
 std::optional<T> match_operator(const Token& token,
@@ -57,12 +59,18 @@ void set_arguments(Expr* node, Arguments arguments) {
 
 std::string_view kind_name(const Expr& node) {
   switch (node.kind) {
-    case ExprKind::kConst: return "const";
-    case ExprKind::kList: return "list";
-    case ExprKind::kDict: return "dict";
-    case ExprKind::kTuple: return "tuple";
-    case ExprKind::kName: return node.text;
-    default: return "expression";
+    case ExprKind::kConst:
+      return "const";
+    case ExprKind::kList:
+      return "list";
+    case ExprKind::kDict:
+      return "dict";
+    case ExprKind::kTuple:
+      return "tuple";
+    case ExprKind::kName:
+      return node.text;
+    default:
+      return "expression";
   }
 }
 
@@ -231,15 +239,19 @@ ExprPtr ExpressionParser::name_or_literal(bool with_namespace) {
   ExprPtr node = make_expr(ExprKind::kConst, in_.line());
   switch (in_.current().type) {
     case TokenType::kInteger:
-    case TokenType::kFloat: node->value = in_.next().number; return node;
+    case TokenType::kFloat:
+      node->value = in_.next().number;
+      return node;
     case TokenType::kString: {
       std::string text;
       while (in_.current().type == TokenType::kString) text += in_.next().text;
       node->value = Value::string(nullptr, std::move(text));
       return node;
     }
-    case TokenType::kName: break;
-    default: in_.fail("unexpected '" + describe(in_.current()) + "'");
+    case TokenType::kName:
+      break;
+    default:
+      in_.fail(fmt::format("unexpected '{}'", describe(in_.current())));
   }
   node->text = in_.next().text;
   if (node->text == "true" || node->text == "True") {
@@ -279,7 +291,7 @@ ExprPtr ExpressionParser::tuple_of(const TupleRules& rules, bool is_target, bool
   if (is_tuple) return node;
   if (!node->children.empty()) return std::move(node->children[0]);
   if (!rules.in_parentheses) {
-    in_.fail("expected an expression, got '" + describe(in_.current()) + "'");
+    in_.fail(fmt::format("expected an expression, got '{}'", describe(in_.current())));
   }
   return node;
 }
@@ -287,7 +299,7 @@ ExprPtr ExpressionParser::tuple_of(const TupleRules& rules, bool is_target, bool
 ExprPtr ExpressionParser::target(std::string_view end_name, bool with_namespace) {
   ExprPtr node = tuple_of({.end_name = end_name}, true, with_namespace);
   if (!can_assign(*node)) {
-    fail_at_line(node->line, "can't assign to '" + std::string(kind_name(*node)) + "'");
+    fail_at_line(node->line, fmt::format("can't assign to '{}'", std::string(kind_name(*node))));
   }
   return node;
 }
@@ -371,8 +383,8 @@ ExprPtr ExpressionParser::subscript(ExprPtr node) {
     return make_node(ExprKind::kItem, line, std::move(node), std::move(key));
   }
   in_.expect_operator("[");
-  if (in_.current().is_operator(":")) return slice(make_node(ExprKind::kSlice, line,
-                                                             std::move(node), ExprPtr()), line);
+  if (in_.current().is_operator(":"))
+    return slice(make_node(ExprKind::kSlice, line, std::move(node), ExprPtr()), line);
   ExprPtr keys = make_expr(ExprKind::kTuple, line);
   while (!in_.current().is_operator("]")) {
     if (!keys->children.empty()) in_.expect_operator(",");
@@ -450,7 +462,7 @@ ExprPtr ExpressionParser::call(ExprPtr callee) {
 
 std::string ExpressionParser::dotted_name() {
   std::string name = in_.expect_name().text;
-  while (in_.skip_operator(".")) name += "." + in_.expect_name().text;
+  while (in_.skip_operator(".")) name += fmt::format(".{}", in_.expect_name().text);
   return name;
 }
 

@@ -19,9 +19,9 @@ class ExpressionParser {
   explicit ExpressionParser(TokenStream* stream) : in_(*stream) {}
 
   struct TupleRules {
-    bool with_condition = true;          // may hold if-else
-    std::string_view end_name = {};      // a name that ends the tuple as brackets do
-    bool in_parentheses = false;         // "()" is an empty tuple
+    bool with_condition = true;      // may hold if-else
+    std::string_view end_name = {};  // a name that ends the tuple as brackets do
+    bool in_parentheses = false;     // "()" is an empty tuple
   };
 
   ExprPtr expression(bool with_condition = true);

@@ -51,15 +51,22 @@ std::string real_digits(Runtime& rt, double number, const FormatSpec& spec) {
   const int64_t precision = std::min(spec.precision.value_or(6), kMaxPrecision);
   if (spec.precision.value_or(0) > kMaxPrecision) rt.fail("too precise a number in a format");
   switch (spec.type) {
-    case 'e': return print_real(spec.alternate ? "%#.*e" : "%.*e", precision, number);
-    case 'E': return print_real(spec.alternate ? "%#.*E" : "%.*E", precision, number);
+    case 'e':
+      return print_real(spec.alternate ? "%#.*e" : "%.*e", precision, number);
+    case 'E':
+      return print_real(spec.alternate ? "%#.*E" : "%.*E", precision, number);
     case 'f':
-    case 'F': return print_real(spec.alternate ? "%#.*f" : "%.*f", precision, number);
+    case 'F':
+      return print_real(spec.alternate ? "%#.*f" : "%.*f", precision, number);
     case 'g':
-    case 'n': return print_real(spec.alternate ? "%#.*g" : "%.*g", precision, number);
-    case 'G': return print_real(spec.alternate ? "%#.*G" : "%.*G", precision, number);
-    case '%': return print_real("%.*f", precision, number * 100) + "%";
-    default: break;
+    case 'n':
+      return print_real(spec.alternate ? "%#.*g" : "%.*g", precision, number);
+    case 'G':
+      return print_real(spec.alternate ? "%#.*G" : "%.*G", precision, number);
+    case '%':
+      return print_real("%.*f", precision, number * 100) + "%";
+    default:
+      break;
   }
   if (!spec.precision) return float_repr(number);
   // No type: as 'g', but with at least one digit after the point.
@@ -100,7 +107,7 @@ FormatSpec parse_format_spec(Runtime& rt, std::string_view text) {
     if (pos == start) rt.fail("format specifier missing precision");
   }
   if (pos < text.size()) spec.type = text[pos++];
-  if (pos < text.size()) rt.fail("invalid format specifier '" + std::string(text) + "'");
+  if (pos < text.size()) rt.fail(fmt::format("invalid format specifier '{}'", std::string(text)));
   return spec;
 }
 
@@ -135,12 +142,27 @@ std::string format_int(Runtime& rt, int64_t number, const FormatSpec& spec) {
   switch (spec.type) {
     case 0:
     case 'd':
-    case 'n': digits = fmt::format("{}", magnitude); break;
-    case 'x': prefix = "0x"; digits = fmt::format("{:x}", magnitude); break;
-    case 'X': prefix = "0X"; digits = fmt::format("{:X}", magnitude); break;
-    case 'o': prefix = "0o"; digits = fmt::format("{:o}", magnitude); break;
-    case 'b': prefix = "0b"; digits = fmt::format("{:b}", magnitude); break;
-    default: rt.fail(fmt::format("unknown format code '{}' for an integer", spec.type));
+    case 'n':
+      digits = fmt::format("{}", magnitude);
+      break;
+    case 'x':
+      prefix = "0x";
+      digits = fmt::format("{:x}", magnitude);
+      break;
+    case 'X':
+      prefix = "0X";
+      digits = fmt::format("{:X}", magnitude);
+      break;
+    case 'o':
+      prefix = "0o";
+      digits = fmt::format("{:o}", magnitude);
+      break;
+    case 'b':
+      prefix = "0b";
+      digits = fmt::format("{:b}", magnitude);
+      break;
+    default:
+      rt.fail(fmt::format("unknown format code '{}' for an integer", spec.type));
   }
   if (spec.grouping != 0) {
     const bool is_decimal_type = prefix.empty();
@@ -203,7 +225,7 @@ std::string format_value(Runtime& rt, const Value& value, const FormatSpec& spec
   if (value.kind() == Kind::kFloat) {
     return pad_to_width(rt, format_real(rt, value.as_real(), spec), spec, '>');
   }
-  rt.fail("unsupported format string passed to " + type_name(value) + ".__format__");
+  rt.fail(fmt::format("unsupported format string passed to {}.__format__", type_name(value)));
 }
 
 }  // namespace prefold::jinja

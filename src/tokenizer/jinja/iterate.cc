@@ -1,5 +1,7 @@
 #include "tokenizer/jinja/iterate.h"
 
+#include <fmt/format.h>
+
 #include "tokenizer/jinja/unicode.h"
 
 namespace prefold::jinja {
@@ -87,26 +89,32 @@ class GeneratorIterator : public Iterator {
 
 std::unique_ptr<Iterator> find_iterator(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return std::make_unique<EmptyIterator>();
-    case Kind::kString: return std::make_unique<TextIterator>(value);
+    case Kind::kUndefined:
+      return std::make_unique<EmptyIterator>();
+    case Kind::kString:
+      return std::make_unique<TextIterator>(value);
     case Kind::kList:
-    case Kind::kTuple: return std::make_unique<ListIterator>(value);
-    case Kind::kDict: return std::make_unique<DictIterator>(value, DictPart::kKeys);
+    case Kind::kTuple:
+      return std::make_unique<ListIterator>(value);
+    case Kind::kDict:
+      return std::make_unique<DictIterator>(value, DictPart::kKeys);
     case Kind::kDictView:
       return std::make_unique<DictIterator>(value.as_view().dict, value.as_view().part);
-    case Kind::kRange: return std::make_unique<RangeIterator>(value.as_range());
+    case Kind::kRange:
+      return std::make_unique<RangeIterator>(value.as_range());
     case Kind::kObject:
       if (value.as_object()->is_generator()) {
         return std::make_unique<GeneratorIterator>(value.as_object());
       }
       return nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
 std::unique_ptr<Iterator> iterate(Runtime& rt, const Value& value) {
   std::unique_ptr<Iterator> iterator = find_iterator(value);
-  if (iterator == nullptr) rt.fail("'" + type_name(value) + "' object is not iterable");
+  if (iterator == nullptr) rt.fail(fmt::format("'{}' object is not iterable", type_name(value)));
   return iterator;
 }
 
@@ -126,16 +134,23 @@ std::vector<Value> collect(Runtime& rt, const Value& value) {
 
 std::optional<int64_t> length_of(Runtime& rt, const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: return value.n_chars();
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      return value.n_chars();
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(value.items().size());
-    case Kind::kDict: return static_cast<int64_t>(value.as_dict().entries().size());
+    case Kind::kTuple:
+      return static_cast<int64_t>(value.items().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.as_dict().entries().size());
     case Kind::kDictView:
       return static_cast<int64_t>(value.as_view().dict.as_dict().entries().size());
-    case Kind::kRange: return value.as_range().n_items;
-    case Kind::kObject: return value.as_object()->length(rt);
-    default: return std::nullopt;
+    case Kind::kRange:
+      return value.as_range().n_items;
+    case Kind::kObject:
+      return value.as_object()->length(rt);
+    default:
+      return std::nullopt;
   }
 }
 

@@ -53,9 +53,9 @@ class Lexer {
 
   // Moves to `pos`, keeping count of lines.
   void advance_to(size_t pos) {
-    line_ += static_cast<int32_t>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(pos_),
-                                             source_.begin() + static_cast<std::ptrdiff_t>(pos),
-                                             '\n'));
+    line_ +=
+        static_cast<int32_t>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(pos_),
+                                        source_.begin() + static_cast<std::ptrdiff_t>(pos), '\n'));
     if (pos > pos_) at_line_start_ = source_[pos - 1] == '\n';
     pos_ = pos;
   }
@@ -379,8 +379,8 @@ class Lexer {
     } else if (op == ")" || op == "]" || op == "}") {
       if (open_brackets->empty()) fail_at_line(line_, fmt::format("unexpected '{}'", op));
       if (open_brackets->back() != op[0]) {
-        fail_at_line(line_, fmt::format("unexpected '{}', expected '{}'", op,
-                                        open_brackets->back()));
+        fail_at_line(line_,
+                     fmt::format("unexpected '{}', expected '{}'", op, open_brackets->back()));
       }
       open_brackets->pop_back();
     }
@@ -408,16 +408,26 @@ std::vector<Token> tokenize(std::string_view source) {
 
 std::string describe(const Token& token) {
   switch (token.type) {
-    case TokenType::kData: return "template data / text";
-    case TokenType::kVariableBegin: return "begin of print statement";
-    case TokenType::kVariableEnd: return "end of print statement";
-    case TokenType::kBlockBegin: return "begin of statement block";
-    case TokenType::kBlockEnd: return "end of statement block";
-    case TokenType::kString: return "string";
-    case TokenType::kInteger: return "integer";
-    case TokenType::kFloat: return "float";
-    case TokenType::kEnd: return "end of template";
-    default: return token.text;
+    case TokenType::kData:
+      return "template data / text";
+    case TokenType::kVariableBegin:
+      return "begin of print statement";
+    case TokenType::kVariableEnd:
+      return "end of print statement";
+    case TokenType::kBlockBegin:
+      return "begin of statement block";
+    case TokenType::kBlockEnd:
+      return "end of statement block";
+    case TokenType::kString:
+      return "string";
+    case TokenType::kInteger:
+      return "integer";
+    case TokenType::kFloat:
+      return "float";
+    case TokenType::kEnd:
+      return "end of template";
+    default:
+      return token.text;
   }
 }
 

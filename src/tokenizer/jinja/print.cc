@@ -33,8 +33,7 @@ void append_dict(Runtime& rt, const DictData& dict, std::string* out) {
   *out += '}';
 }
 
-void append_view(Runtime& rt, const DictViewData& view, const std::string& name,
-                 std::string* out) {
+void append_view(Runtime& rt, const DictViewData& view, const std::string& name, std::string* out) {
   *out += name + "([";
   bool is_first = true;
   for (const auto& [key, value] : view.dict.as_dict().entries()) {
@@ -63,14 +62,28 @@ class JsonWriter {
     rt_.step();
     check_text_size(rt_, out_.size());
     switch (value.kind()) {
-      case Kind::kNone: out_ += "null"; return;
-      case Kind::kBool: out_ += value.as_bool() ? "true" : "false"; return;
-      case Kind::kInt: out_ += std::to_string(value.as_int()); return;
-      case Kind::kFloat: out_ += json_float(value.as_real()); return;
-      case Kind::kString: write_string(value.text()); return;
+      case Kind::kNone:
+        out_ += "null";
+        return;
+      case Kind::kBool:
+        out_ += value.as_bool() ? "true" : "false";
+        return;
+      case Kind::kInt:
+        out_ += std::to_string(value.as_int());
+        return;
+      case Kind::kFloat:
+        out_ += json_float(value.as_real());
+        return;
+      case Kind::kString:
+        write_string(value.text());
+        return;
       case Kind::kList:
-      case Kind::kTuple: write_list(value.items()); return;
-      case Kind::kDict: write_dict(value.as_dict()); return;
+      case Kind::kTuple:
+        write_list(value.items());
+        return;
+      case Kind::kDict:
+        write_dict(value.as_dict());
+        return;
       default:
         rt_.fail(fmt::format("Object of type {} is not JSON serializable", type_name(value)));
     }
@@ -138,13 +151,23 @@ class JsonWriter {
 
   void write_key(const Value& key) {
     switch (key.kind()) {
-      case Kind::kString: write_string(key.text()); return;
-      case Kind::kNone: out_ += "\"null\""; return;
-      case Kind::kBool: out_ += key.as_bool() ? "\"true\"" : "\"false\""; return;
-      case Kind::kInt: out_ += fmt::format("\"{}\"", key.as_int()); return;
-      case Kind::kFloat: out_ += '"' + json_float(key.as_real()) + '"'; return;
+      case Kind::kString:
+        write_string(key.text());
+        return;
+      case Kind::kNone:
+        out_ += "\"null\"";
+        return;
+      case Kind::kBool:
+        out_ += key.as_bool() ? "\"true\"" : "\"false\"";
+        return;
+      case Kind::kInt:
+        out_ += fmt::format("\"{}\"", key.as_int());
+        return;
+      case Kind::kFloat:
+        out_ += '"' + json_float(key.as_real()) + '"';
+        return;
       default:
-        rt_.fail("keys must be str, int, float, bool or None, not " + type_name(key));
+        rt_.fail(fmt::format("keys must be str, int, float, bool or None, not {}", type_name(key)));
     }
   }
 
@@ -190,33 +213,30 @@ std::string float_repr(double number) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
   char buffer[64];
-  const auto result =
-      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
-  std::string scientific(buffer, result.ptr);
-  const std::string sign = scientific[0] == '-' ? "-" : "";
-  if (!sign.empty()) scientific.erase(0, 1);
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, std::fabs(number),
+                                    std::chars_format::scientific);
+  const std::string scientific(buffer, result.ptr);
+  const std::string_view sign = std::signbit(number) ? "-" : "";
   const size_t e = scientific.find('e');
   const int exponent = std::atoi(scientific.c_str() + e + 1);
   std::string digits = scientific.substr(0, e);
   digits.erase(std::remove(digits.begin(), digits.end(), '.'), digits.end());
   if (exponent < -4 || exponent >= 16) {
-    std::string out = sign + digits.substr(0, 1);
-    if (digits.size() > 1) out += "." + digits.substr(1);
-    return out + fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent));
+    const std::string_view point = digits.size() > 1 ? "." : "";
+    return fmt::format("{}{}{}{}e{}{:02}", sign, digits[0], point, digits.substr(1),
+                       exponent < 0 ? '-' : '+', std::abs(exponent));
   }
   if (exponent < 0) {
-    return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+    return fmt::format("{}0.{:0<{}}{}", sign, "", -exponent - 1, digits);
   }
   const auto n_whole = static_cast<size_t>(exponent + 1);
-  if (digits.size() <= n_whole) {
-    return sign + digits + std::string(n_whole - digits.size(), '0') + ".0";
-  }
-  return sign + digits.substr(0, n_whole) + "." + digits.substr(n_whole);
+  if (digits.size() <= n_whole) return fmt::format("{}{:0<{}}.0", sign, digits, n_whole);
+  return fmt::format("{}{}.{}", sign, digits.substr(0, n_whole), digits.substr(n_whole));
 }
 
 std::string string_repr(const std::string& text) {
-  const bool use_double = text.find('\'') != std::string::npos &&
-                          text.find('"') == std::string::npos;
+  const bool use_double =
+      text.find('\'') != std::string::npos && text.find('"') == std::string::npos;
   const char quote = use_double ? '"' : '\'';
   std::string out(1, quote);
   for (size_t pos = 0; pos < text.size();) {
@@ -250,14 +270,24 @@ void append_repr(Runtime& rt, const Value& value, std::string* out) {
   check_text_size(rt, out->size());
   switch (value.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: *out += "Undefined"; return;
-    case Kind::kNone: *out += "None"; return;
-    case Kind::kBool: *out += value.as_bool() ? "True" : "False"; return;
-    case Kind::kInt: *out += std::to_string(value.as_int()); return;
-    case Kind::kFloat: *out += float_repr(value.as_real()); return;
+    case Kind::kUndefined:
+      *out += "Undefined";
+      return;
+    case Kind::kNone:
+      *out += "None";
+      return;
+    case Kind::kBool:
+      *out += value.as_bool() ? "True" : "False";
+      return;
+    case Kind::kInt:
+      *out += std::to_string(value.as_int());
+      return;
+    case Kind::kFloat:
+      *out += float_repr(value.as_real());
+      return;
     case Kind::kString:
       rt.step_text(value.text().size());
-      *out += value.is_markup() ? "Markup(" + string_repr(value.text()) + ")"
+      *out += value.is_markup() ? fmt::format("Markup({})", string_repr(value.text()))
                                 : string_repr(value.text());
       return;
     case Kind::kList:
@@ -270,17 +300,21 @@ void append_repr(Runtime& rt, const Value& value, std::string* out) {
       append_items(rt, value.items(), out);
       *out += value.items().size() == 1 ? ",)" : ")";
       return;
-    case Kind::kDict: append_dict(rt, value.as_dict(), out); return;
-    case Kind::kDictView: append_view(rt, value.as_view(), type_name(value), out); return;
+    case Kind::kDict:
+      append_dict(rt, value.as_dict(), out);
+      return;
+    case Kind::kDictView:
+      append_view(rt, value.as_view(), type_name(value), out);
+      return;
     case Kind::kRange: {
       const RangeData& range = value.as_range();
-      *out += range.step == 1 ? fmt::format("range({}, {})", range.start, range.stop)
-                              : fmt::format("range({}, {}, {})", range.start, range.stop,
-                                            range.step);
+      *out += range.step == 1
+                  ? fmt::format("range({}, {})", range.start, range.stop)
+                  : fmt::format("range({}, {}, {})", range.start, range.stop, range.step);
       return;
     }
     case Kind::kMethod:
-      *out += "<built-in method of " + type_name(value.as_method().self) + " object>";
+      *out += fmt::format("<built-in method of {} object>", type_name(value.as_method().self));
       return;
     case Kind::kObject: {
       const Runtime::Depth depth(&rt);

@@ -30,7 +30,9 @@ class Generator : public Object {
 
 }  // namespace
 
-void Object::append_repr(Runtime&, std::string* out) { *out += "<" + type_name() + " object>"; }
+void Object::append_repr(Runtime&, std::string* out) {
+  *out += fmt::format("<{} object>", type_name());
+}
 
 Value Object::call(Runtime& rt, CallArgs) {
   rt.fail(fmt::format("'{}' object is not callable", type_name()));

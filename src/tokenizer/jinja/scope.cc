@@ -124,20 +124,29 @@ class Analysis {
     switch (stmt.kind) {
       case StmtKind::kText:
       case StmtKind::kBreak:
-      case StmtKind::kContinue: return;
+      case StmtKind::kContinue:
+        return;
       case StmtKind::kPrint:
         for (const ExprPtr& node : stmt.exprs) expr(node, symbols);
         return;
-      case StmtKind::kIf: visit_if(stmt, symbols); return;
+      case StmtKind::kIf:
+        visit_if(stmt, symbols);
+        return;
       case StmtKind::kFor:
       case StmtKind::kCallBlock:
-      case StmtKind::kFilterBlock: expr(stmt.exprs[0], symbols); return;
+      case StmtKind::kFilterBlock:
+        expr(stmt.exprs[0], symbols);
+        return;
       case StmtKind::kSet:
         expr(stmt.exprs[0], symbols);
         target(*stmt.target, symbols);
         return;
-      case StmtKind::kSetBlock: target(*stmt.target, symbols); return;
-      case StmtKind::kMacro: symbols->store(stmt.text); return;
+      case StmtKind::kSetBlock:
+        target(*stmt.target, symbols);
+        return;
+      case StmtKind::kMacro:
+        symbols->store(stmt.text);
+        return;
       case StmtKind::kWith:
         for (size_t i = stmt.exprs.size() / 2; i < stmt.exprs.size(); ++i) {
           expr(stmt.exprs[i], symbols);
@@ -190,16 +199,14 @@ class Resolver {
   // Where a statement stands.
   struct Frame {
     Symbols* symbols;
-    bool is_soft = false;   // inside an if: unknown filters and tests fail only when they run
-    bool in_loop = false;   // break and continue are allowed
+    bool is_soft = false;  // inside an if: unknown filters and tests fail only when they run
+    bool in_loop = false;  // break and continue are allowed
 
     Frame inner(Symbols* inner_symbols) const { return {inner_symbols, false, in_loop}; }
     Frame soft() const { return {symbols, true, in_loop}; }
   };
 
-  void name(Expr* node, const Frame& frame) {
-    node->variable = frame.symbols->resolve(node->text);
-  }
+  void name(Expr* node, const Frame& frame) { node->variable = frame.symbols->resolve(node->text); }
 
   void expr(const ExprPtr& node, const Frame& frame) {
     if (node != nullptr) expr(node.get(), frame);
@@ -224,7 +231,8 @@ class Resolver {
 
   void visit(Stmt* stmt, const Frame& frame) {
     switch (stmt->kind) {
-      case StmtKind::kText: return;
+      case StmtKind::kText:
+        return;
       case StmtKind::kPrint:
         for (const ExprPtr& node : stmt->exprs) expr(node, frame);
         return;
@@ -236,12 +244,16 @@ class Resolver {
         expr(stmt->exprs[0], frame);
         expr(stmt->target, frame);
         return;
-      case StmtKind::kFor: visit_for(stmt, frame); return;
+      case StmtKind::kFor:
+        visit_for(stmt, frame);
+        return;
       case StmtKind::kSetBlock:
         expr(stmt->target, frame);
         visit_block(stmt, frame, false);
         return;
-      case StmtKind::kFilterBlock: visit_block(stmt, frame, true); return;
+      case StmtKind::kFilterBlock:
+        visit_block(stmt, frame, true);
+        return;
       case StmtKind::kMacro:
         expr(stmt->target, frame);
         visit_macro(stmt, frame);
@@ -250,7 +262,9 @@ class Resolver {
         visit_macro(stmt, frame);
         expr(stmt->exprs[0], frame);
         return;
-      case StmtKind::kWith: visit_with(stmt, frame); return;
+      case StmtKind::kWith:
+        visit_with(stmt, frame);
+        return;
       case StmtKind::kBreak:
       case StmtKind::kContinue:
         if (!frame.in_loop) {
@@ -299,7 +313,8 @@ class Resolver {
     expr(stmt->exprs[0], frame);
 
     FunctionScope* function = frame.symbols->function();
-    FunctionScope own = inner_function(&stmt->functions[0], stmt->is_recursive ? function : nullptr);
+    FunctionScope own =
+        inner_function(&stmt->functions[0], stmt->is_recursive ? function : nullptr);
     if (stmt->is_recursive) {
       own.parent = function;
       function = &own;
@@ -395,7 +410,8 @@ class Resolver {
     const size_t n_required = macro.parameters.size() - macro.defaults.size();
     for (size_t i = 0; i < n_required; ++i) {
       if (macro.parameters[i]->text == "caller") {
-        fail_at_line(stmt.line, "the special \"caller\" argument must be omitted or have a default");
+        fail_at_line(stmt.line,
+                     "the special \"caller\" argument must be omitted or have a default");
       }
     }
   }

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <initializer_list>
 #include <string>
@@ -61,7 +63,8 @@ class StatementParser {
           in_.expect(TokenType::kBlockEnd, "end of statement block");
           break;
         }
-        default: in_.fail("unexpected '" + describe(in_.current()) + "'");
+        default:
+          in_.fail(fmt::format("unexpected '{}'", describe(in_.current())));
       }
     }
   }
@@ -119,8 +122,7 @@ class StatementParser {
     stmt->target = expressions_.target("in", false);
     stmt->test_target = clone_target(*stmt->target);
     in_.expect_name("in");
-    stmt->exprs.push_back(
-        expressions_.tuple({.with_condition = false, .end_name = "recursive"}));
+    stmt->exprs.push_back(expressions_.tuple({.with_condition = false, .end_name = "recursive"}));
     stmt->exprs.push_back(in_.skip_name("if") ? expressions_.expression() : nullptr);
     stmt->is_recursive = in_.skip_name("recursive");
     stmt->bodies.push_back(block(tag, {"endfor", "else"}));

@@ -63,7 +63,7 @@ class PercentFormatter {
       name += c;
     }
     const Value* found = arguments_.as_dict().find(name);
-    if (found == nullptr) rt_.fail("KeyError: " + string_repr(name));
+    if (found == nullptr) rt_.fail(fmt::format("KeyError: {}", string_repr(name)));
     ++n_used_;
     return *found;
   }
@@ -132,14 +132,17 @@ class PercentFormatter {
     switch (spec.type) {
       case 's':
       case 'r':
-      case 'a': return convert_text(argument, spec);
-      case 'c': return convert_char(argument, spec);
+      case 'a':
+        return convert_text(argument, spec);
+      case 'c':
+        return convert_char(argument, spec);
       case 'd':
       case 'i':
       case 'u':
       case 'o':
       case 'x':
-      case 'X': return convert_int(argument, spec);
+      case 'X':
+        return convert_int(argument, spec);
       case 'e':
       case 'E':
       case 'f':
@@ -147,7 +150,7 @@ class PercentFormatter {
       case 'g':
       case 'G':
         if (!argument.is_number()) {
-          rt_.fail("must be real number, not " + type_name(argument));
+          rt_.fail(fmt::format("must be real number, not {}", type_name(argument)));
         }
         return pad_to_width(rt_, format_real(rt_, argument.as_real(), spec), spec, '>');
       default:
@@ -197,7 +200,8 @@ class PercentFormatter {
     // A precision is the least number of digits.
     const size_t n_sign = digits.find_first_of("0123456789abcdefABCDEF");
     const auto least = static_cast<size_t>(spec.precision.value_or(0));
-    if (digits.size() - n_sign < least) digits.insert(n_sign, least - (digits.size() - n_sign), '0');
+    if (digits.size() - n_sign < least)
+      digits.insert(n_sign, least - (digits.size() - n_sign), '0');
     return pad_to_width(rt_, std::move(digits), spec, '>');
   }
 
@@ -263,7 +267,8 @@ class BraceFormatter {
     Value value = lookup(text.substr(0, name_end));
     std::string_view rest = text.substr(name_end);
     if (!rest.empty() && rest[0] == '!') {
-      if (rest.size() < 2 || (rest.size() > 2 && rest[2] != ':')) rt_.fail("bad conversion in a format");
+      if (rest.size() < 2 || (rest.size() > 2 && rest[2] != ':'))
+        rt_.fail("bad conversion in a format");
       if (rest[1] == 's') {
         value = rt_.string(to_text(rt_, value));
       } else if (rest[1] == 'r') {
@@ -274,8 +279,8 @@ class BraceFormatter {
       rest.remove_prefix(2);
     }
     const std::string spec_text = rest.empty() ? "" : run(rest.substr(1), depth - 1);
-    std::string out = format_value(rt_, value, parse_format_spec(rt_, spec_text),
-                                   spec_text.empty());
+    std::string out =
+        format_value(rt_, value, parse_format_spec(rt_, spec_text), spec_text.empty());
     return escapes_ ? escape_html(rt_, rt_.string(std::move(out), value.is_markup())).text() : out;
   }
 
@@ -302,8 +307,9 @@ class BraceFormatter {
         if (end == 1) rt_.fail("empty attribute in format string");
         const std::string_view key = path.substr(1, end - 1);
         int64_t number = 0;
-        value = get_item(rt_, value, is_number(key, &number) ? Value::integer(number)
-                                                             : rt_.string(std::string(key)));
+        value = get_item(
+            rt_, value,
+            is_number(key, &number) ? Value::integer(number) : rt_.string(std::string(key)));
         path.remove_prefix(end + 1);
       }
     }
@@ -327,7 +333,7 @@ class BraceFormatter {
     }
     const Value found = get_item(rt_, named_, rt_.string(std::string(name)));
     if (found.is_undefined() && (!named_.is_dict() || named_.as_dict().find(name) == nullptr)) {
-      rt_.fail("KeyError: " + string_repr(std::string(name)));
+      rt_.fail(fmt::format("KeyError: {}", string_repr(std::string(name))));
     }
     return found;
   }

@@ -138,8 +138,9 @@ Value split_any(Runtime& rt, const Value& self, CallArgs args, bool from_right) 
   rt.step_text(self.text().size());
   const int64_t max_splits = given[1].is_missing() ? -1 : to_index(rt, given[1]);
   if (!is_given(given[0])) {
-    return list_of(rt, self, from_right ? rsplit_spaces(self.text(), max_splits)
-                                        : split_spaces(self.text(), max_splits));
+    return list_of(rt, self,
+                   from_right ? rsplit_spaces(self.text(), max_splits)
+                              : split_spaces(self.text(), max_splits));
   }
   const std::string& separator = to_string_argument(rt, given[0], "separator");
   if (separator.empty()) rt.fail("empty separator");
@@ -165,8 +166,7 @@ Value partition_any(Runtime& rt, const Value& self, CallArgs args, bool from_rig
   if (separator.empty()) rt.fail("empty separator");
   rt.step_text(self.text().size());
   const std::string_view text = self.text();
-  const size_t found =
-      from_right ? find_last_text(text, separator) : find_text(text, separator, 0);
+  const size_t found = from_right ? find_last_text(text, separator) : find_text(text, separator, 0);
   std::string_view left = from_right ? "" : text;
   std::string_view middle;
   std::string_view right = from_right ? text : "";
@@ -236,7 +236,8 @@ Value remove_suffix(Runtime& rt, const Value& self, CallArgs args) {
 
 // `split` says how many of the missing characters go to the left.
 template <typename Split>
-Value pad(Runtime& rt, const Value& self, CallArgs args, std::string_view name, const Split& split_fn) {
+Value pad(Runtime& rt, const Value& self, CallArgs args, std::string_view name,
+          const Split& split_fn) {
   const std::vector<Value> given = bind(rt, name, std::move(args), {"", ""}, 1);
   const int64_t width = to_index(rt, given[0]);
   std::string fill = " ";
@@ -261,7 +262,8 @@ Value ljust(Runtime& rt, const Value& self, CallArgs args) {
   return pad(rt, self, std::move(args), "ljust", [](int64_t, int64_t) { return int64_t{0}; });
 }
 Value rjust(Runtime& rt, const Value& self, CallArgs args) {
-  return pad(rt, self, std::move(args), "rjust", [](int64_t n_missing, int64_t) { return n_missing; });
+  return pad(rt, self, std::move(args), "rjust",
+             [](int64_t n_missing, int64_t) { return n_missing; });
 }
 // Of an odd number of spaces the left side gets the larger half only if the width is odd.
 Value center(Runtime& rt, const Value& self, CallArgs args) {

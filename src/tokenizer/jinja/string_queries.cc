@@ -63,8 +63,7 @@ Value starts_or_ends_with(Runtime& rt, const Value& self, CallArgs args) {
     return text.substr(kAtEnd ? text.size() - affix.size() : 0, affix.size()) == affix;
   };
   if (given[0].kind() != Kind::kTuple) return Value::boolean(matches(given[0]));
-  return Value::boolean(
-      std::any_of(given[0].items().begin(), given[0].items().end(), matches));
+  return Value::boolean(std::any_of(given[0].items().begin(), given[0].items().end(), matches));
 }
 
 bool all_chars(std::string_view text, bool (*test)(char32_t)) {
@@ -109,7 +108,9 @@ bool is_ascii_text(std::string_view text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-bool is_printable_text(std::string_view text) { return text.empty() || all_chars(text, is_printable); }
+bool is_printable_text(std::string_view text) {
+  return text.empty() || all_chars(text, is_printable);
+}
 
 template <bool (*Test)(std::string_view)>
 Value ask(Runtime& rt, const Value& self, CallArgs args) {

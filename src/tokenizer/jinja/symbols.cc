@@ -1,6 +1,7 @@
 #include "tokenizer/jinja/symbols.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace prefold::jinja {
 
@@ -10,12 +11,12 @@ int32_t FunctionScope::slot_of(int32_t level, const std::string& name) {
   return it->second;
 }
 
-std::optional<Symbols::Place> Symbols::find(const std::string& name) const {
+Symbols::Place Symbols::find(const std::string& name) const {
   for (const Symbols* scope = this; scope != nullptr; scope = scope->parent_) {
     const auto it = scope->refs_.find(name);
-    if (it != scope->refs_.end()) return Place{scope->function_, it->second};
+    if (it != scope->refs_.end()) return {scope->function_, it->second};
   }
-  return std::nullopt;
+  return {};
 }
 
 VariableRef Symbols::relative(const Place& place) const {
@@ -24,37 +25,36 @@ VariableRef Symbols::relative(const Place& place) const {
   return ref;
 }
 
-int32_t Symbols::define(const std::string& name, VariableLoad load) {
-  load.slot = function_->slot_of(level_, name);
-  refs_[name] = load.slot;
-  const int32_t slot = load.slot;
-  loads_[slot] = std::move(load);
+int32_t Symbols::define(const std::string& name, VariableLoad::From from, VariableRef outer) {
+  const int32_t slot = function_->slot_of(level_, name);
+  refs_[name] = slot;
+  loads_[slot] = VariableLoad{slot, from, name, outer};
   return slot;
 }
 
 void Symbols::load(const std::string& name) {
-  if (!find(name)) define(name, {.from = VariableLoad::From::kContext, .name = name});
+  if (find(name).function == nullptr) define(name, VariableLoad::From::kContext);
 }
 
 void Symbols::store(const std::string& name) {
   stores_.insert(name);
   if (refs_.count(name) != 0) return;
-  const std::optional<Place> outer = parent_ == nullptr ? std::nullopt : parent_->find(name);
-  if (outer) {
-    define(name, {.from = VariableLoad::From::kOuter, .outer = relative(*outer)});
+  const Place outer = find_outside(name);
+  if (outer.function != nullptr) {
+    define(name, VariableLoad::From::kOuter, relative(outer));
   } else {
-    define(name, {.from = VariableLoad::From::kNothing});
+    define(name, VariableLoad::From::kNothing);
   }
 }
 
 int32_t Symbols::declare_parameter(const std::string& name) {
   stores_.insert(name);
-  return define(name, {.from = VariableLoad::From::kParameter});
+  return define(name, VariableLoad::From::kParameter);
 }
 
 VariableRef Symbols::resolve(const std::string& name) {
   load(name);
-  return relative(*find(name));
+  return relative(find(name));
 }
 
 void Symbols::merge_branches(const std::vector<Symbols>& branches) {
@@ -69,12 +69,12 @@ void Symbols::merge_branches(const std::vector<Symbols>& branches) {
     stores_.insert(branch.stores_.begin(), branch.stores_.end());
   }
   for (const std::string& name : newly_stored) {
-    const std::optional<Place> outer = parent_ == nullptr ? std::nullopt : parent_->find(name);
-    VariableLoad& load = loads_[refs_.at(name)];
-    load.slot = refs_.at(name);
-    load.name = name;
-    load.from = outer ? VariableLoad::From::kOuter : VariableLoad::From::kContext;
-    if (outer) load.outer = relative(*outer);
+    const Place outer = find_outside(name);
+    if (outer.function != nullptr) {
+      define(name, VariableLoad::From::kOuter, relative(outer));
+    } else {
+      define(name, VariableLoad::From::kContext);
+    }
   }
 }
 

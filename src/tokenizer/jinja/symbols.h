@@ -4,7 +4,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -48,13 +47,17 @@ class Symbols {
   size_t size() const { return refs_.size() + loads_.size() + stores_.size(); }
 
  private:
+  // Where a name lives; a null function if no block up to the outermost knows it.
   struct Place {
-    const FunctionScope* function;
-    int32_t slot;
+    const FunctionScope* function = nullptr;
+    int32_t slot = -1;
   };
-  std::optional<Place> find(const std::string& name) const;
+  Place find(const std::string& name) const;
+  Place find_outside(const std::string& name) const {
+    return parent_ == nullptr ? Place() : parent_->find(name);
+  }
   VariableRef relative(const Place& place) const;
-  int32_t define(const std::string& name, VariableLoad load);
+  int32_t define(const std::string& name, VariableLoad::From from, VariableRef outer = {});
 
   Symbols* parent_;
   FunctionScope* function_;

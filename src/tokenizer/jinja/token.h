@@ -32,9 +32,7 @@ struct Token {
   Value number;      // of kInteger and kFloat
 
   bool is_name(std::string_view name) const { return type == TokenType::kName && text == name; }
-  bool is_operator(std::string_view op) const {
-    return type == TokenType::kOperator && text == op;
-  }
+  bool is_operator(std::string_view op) const { return type == TokenType::kOperator && text == op; }
 };
 
 // Throws FormatError naming the line. The last token is kEnd.

@@ -1,6 +1,8 @@
 // The tokens of a template as the parsers walk over them, and the bound on nesting.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,7 +52,7 @@ class TokenStream {
   }
   [[noreturn]] void fail(const std::string& what) const { fail_at_line(line(), what); }
   [[noreturn]] void fail_expected(std::string_view what) const {
-    fail("expected '" + std::string(what) + "', got '" + describe(current()) + "'");
+    fail(fmt::format("expected '{}', got '{}'", std::string(what), describe(current())));
   }
 
   // One level of nesting while it lives.

@@ -30,9 +30,9 @@ struct SpecialRow {
 // Rows of stride 2 may interleave with their successor, so a few rows before the bound are tried.
 template <typename Row, size_t N>
 const Row* find_row(const Row (&rows)[N], char32_t c) {
-  const Row* bound = std::upper_bound(
-      std::begin(rows), std::end(rows), c,
-      [](char32_t value, const Row& row) { return value < row.first; });
+  const Row* bound =
+      std::upper_bound(std::begin(rows), std::end(rows), c,
+                       [](char32_t value, const Row& row) { return value < row.first; });
   for (int back = 0; back < 4 && bound != std::begin(rows); ++back) {
     --bound;
     if (c <= bound->last && (c - bound->first) % bound->stride == 0) return bound;
@@ -52,9 +52,9 @@ void append_mapped(std::string* out, char32_t c, const MapRow (&rows)[N],
     append_utf8(out, static_cast<char32_t>(static_cast<int32_t>(c) + row->delta));
     return;
   }
-  const SpecialRow* special = std::lower_bound(
-      std::begin(specials), std::end(specials), c,
-      [](const SpecialRow& row, char32_t value) { return row.from < value; });
+  const SpecialRow* special =
+      std::lower_bound(std::begin(specials), std::end(specials), c,
+                       [](const SpecialRow& row, char32_t value) { return row.from < value; });
   if (special == std::end(specials) || special->from != c) {
     append_utf8(out, c);
     return;
@@ -64,8 +64,12 @@ void append_mapped(std::string* out, char32_t c, const MapRow (&rows)[N],
   }
 }
 
-void append_upper(std::string* out, char32_t c) { append_mapped(out, c, kToUpper, kToUpperSpecial); }
-void append_title(std::string* out, char32_t c) { append_mapped(out, c, kToTitle, kToTitleSpecial); }
+void append_upper(std::string* out, char32_t c) {
+  append_mapped(out, c, kToUpper, kToUpperSpecial);
+}
+void append_title(std::string* out, char32_t c) {
+  append_mapped(out, c, kToTitle, kToTitleSpecial);
+}
 
 // Characters that do not end a word for the rule of the final sigma (the common ones).
 bool is_case_ignorable(char32_t c) {

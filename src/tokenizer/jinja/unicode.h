@@ -36,10 +36,10 @@ bool is_cased(char32_t c);
 bool is_printable(char32_t c);
 
 std::string to_upper(std::string_view text);
-std::string to_lower(std::string_view text);       // a final capital sigma becomes U+03C2
-std::string to_title(std::string_view text);       // str.title
-std::string capitalize(std::string_view text);     // str.capitalize
-std::string swap_case(std::string_view text);      // str.swapcase
+std::string to_lower(std::string_view text);    // a final capital sigma becomes U+03C2
+std::string to_title(std::string_view text);    // str.title
+std::string capitalize(std::string_view text);  // str.capitalize
+std::string swap_case(std::string_view text);   // str.swapcase
 
 std::string_view strip_left(std::string_view text);
 std::string_view strip_right(std::string_view text);

@@ -118,28 +118,26 @@ Value Value::range(int64_t start, int64_t stop, int64_t step) {
   uint64_t n_items = 0;
   if (step > 0 && start < stop) {
     n_items = (static_cast<uint64_t>(stop) - static_cast<uint64_t>(start) - 1) /
-                  static_cast<uint64_t>(step) + 1;
+                  static_cast<uint64_t>(step) +
+              1;
   } else if (step < 0 && start > stop) {
     n_items = (static_cast<uint64_t>(start) - static_cast<uint64_t>(stop) - 1) /
-                  (~static_cast<uint64_t>(step) + 1) + 1;
+                  (~static_cast<uint64_t>(step) + 1) +
+              1;
   }
   if (n_items > static_cast<uint64_t>(kMaxRangeItems)) {
     refuse(fmt::format("Range too big: ranges are limited to {} items", kMaxRangeItems));
   }
-  return payload(Kind::kRange, std::make_shared<const RangeData>(RangeData{
-                                   start, stop, step, static_cast<int64_t>(n_items)}));
+  return payload(Kind::kRange, std::make_shared<const RangeData>(
+                                   RangeData{start, stop, step, static_cast<int64_t>(n_items)}));
 }
 
 Value Value::undefined(std::string message) {
   return payload(Kind::kUndefined, std::make_shared<const std::string>(std::move(message)));
 }
 
-const std::string& Value::text() const {
-  return static_cast<const StringData*>(data_.get())->text;
-}
-const std::string& Value::message() const {
-  return *static_cast<const std::string*>(data_.get());
-}
+const std::string& Value::text() const { return static_cast<const StringData*>(data_.get())->text; }
+const std::string& Value::message() const { return *static_cast<const std::string*>(data_.get()); }
 int64_t Value::n_chars() const { return static_cast<const StringData*>(data_.get())->n_chars; }
 const std::vector<Value>& Value::items() const {
   return static_cast<const ListData*>(data_.get())->items;
@@ -149,30 +147,39 @@ const RangeData& Value::as_range() const { return *static_cast<const RangeData*>
 const DictViewData& Value::as_view() const {
   return *static_cast<const DictViewData*>(data_.get());
 }
-const MethodData& Value::as_method() const {
-  return *static_cast<const MethodData*>(data_.get());
-}
+const MethodData& Value::as_method() const { return *static_cast<const MethodData*>(data_.get()); }
 
 int32_t Value::depth() const {
   switch (kind_) {
     case Kind::kList:
-    case Kind::kTuple: return static_cast<const ListData*>(data_.get())->depth;
-    case Kind::kDict: return as_dict().depth();
-    case Kind::kDictView: return as_view().dict.depth() + 1;
-    case Kind::kMethod: return as_method().self.depth() + 1;
-    default: return 0;
+    case Kind::kTuple:
+      return static_cast<const ListData*>(data_.get())->depth;
+    case Kind::kDict:
+      return as_dict().depth();
+    case Kind::kDictView:
+      return as_view().dict.depth() + 1;
+    case Kind::kMethod:
+      return as_method().self.depth() + 1;
+    default:
+      return 0;
   }
 }
 
 int64_t Value::weight() const {
   switch (kind_) {
-    case Kind::kString: return 1 + static_cast<int64_t>(text().size()) / 64;
+    case Kind::kString:
+      return 1 + static_cast<int64_t>(text().size()) / 64;
     case Kind::kList:
-    case Kind::kTuple: return static_cast<const ListData*>(data_.get())->weight;
-    case Kind::kDict: return as_dict().weight();
-    case Kind::kDictView: return as_view().dict.weight() + 1;
-    case Kind::kMethod: return as_method().self.weight() + 1;
-    default: return 1;
+    case Kind::kTuple:
+      return static_cast<const ListData*>(data_.get())->weight;
+    case Kind::kDict:
+      return as_dict().weight();
+    case Kind::kDictView:
+      return as_view().dict.weight() + 1;
+    case Kind::kMethod:
+      return as_method().self.weight() + 1;
+    default:
+      return 1;
   }
 }
 
@@ -244,11 +251,18 @@ bool hash_key(const Value& key, size_t* hash) {
   switch (key.kind()) {
     case Kind::kList:
     case Kind::kDict:
-    case Kind::kDictView: return false;
+    case Kind::kDictView:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: *hash = std::hash<double>()(key.as_real()); return true;
-    case Kind::kFloat: *hash = std::hash<double>()(key.as_real()); return true;
-    case Kind::kString: *hash = std::hash<std::string>()(key.text()); return true;
+    case Kind::kInt:
+      *hash = std::hash<double>()(key.as_real());
+      return true;
+    case Kind::kFloat:
+      *hash = std::hash<double>()(key.as_real());
+      return true;
+    case Kind::kString:
+      *hash = std::hash<std::string>()(key.text());
+      return true;
     case Kind::kTuple: {
       size_t all = 0x9E3779B9;
       for (const Value& item : key.items()) {
@@ -259,8 +273,12 @@ bool hash_key(const Value& key, size_t* hash) {
       *hash = all;
       return true;
     }
-    case Kind::kObject: *hash = std::hash<const void*>()(key.as_object()); return true;
-    default: *hash = static_cast<size_t>(key.kind()); return true;
+    case Kind::kObject:
+      *hash = std::hash<const void*>()(key.as_object());
+      return true;
+    default:
+      *hash = static_cast<size_t>(key.kind());
+      return true;
   }
 }
 
@@ -277,13 +295,14 @@ bool equal(const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
-    case Kind::kString: return a.text() == b.text();
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      return a.text() == b.text();
     case Kind::kList:
     case Kind::kTuple:
-      return a.identity() == b.identity() ||
-             std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(),
-                        equal);
+      return a.identity() == b.identity() || std::equal(a.items().begin(), a.items().end(),
+                                                        b.items().begin(), b.items().end(), equal);
     case Kind::kDict: {
       if (a.identity() == b.identity()) return true;
       const DictData& other = b.as_dict();
@@ -298,14 +317,15 @@ bool equal(const Value& a, const Value& b) {
       const RangeData& x = a.as_range();
       const RangeData& y = b.as_range();
       return x.n_items == y.n_items &&
-             (x.n_items == 0 ||
-              (x.start == y.start && (x.n_items == 1 || x.step == y.step)));
+             (x.n_items == 0 || (x.start == y.start && (x.n_items == 1 || x.step == y.step)));
     }
     case Kind::kMethod:
       return a.as_method().method == b.as_method().method &&
              a.as_method().self.identity() == b.as_method().self.identity();
-    case Kind::kObject: return a.as_object() == b.as_object();
-    default: return a.identity() == b.identity();
+    case Kind::kObject:
+      return a.as_object() == b.as_object();
+    default:
+      return a.identity() == b.identity();
   }
 }
 
@@ -313,18 +333,27 @@ bool truthy(const Value& value) {
   switch (value.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return value.as_int() != 0;
-    case Kind::kFloat: return value.as_real() != 0;
-    case Kind::kString: return !value.text().empty();
+    case Kind::kInt:
+      return value.as_int() != 0;
+    case Kind::kFloat:
+      return value.as_real() != 0;
+    case Kind::kString:
+      return !value.text().empty();
     case Kind::kList:
-    case Kind::kTuple: return !value.items().empty();
-    case Kind::kDict: return !value.as_dict().entries().empty();
-    case Kind::kDictView: return !value.as_view().dict.as_dict().entries().empty();
-    case Kind::kRange: return value.as_range().n_items != 0;
+    case Kind::kTuple:
+      return !value.items().empty();
+    case Kind::kDict:
+      return !value.as_dict().entries().empty();
+    case Kind::kDictView:
+      return !value.as_view().dict.as_dict().entries().empty();
+    case Kind::kRange:
+      return value.as_range().n_items != 0;
     case Kind::kMethod:
-    case Kind::kObject: return true;
+    case Kind::kObject:
+      return true;
   }
   return true;
 }
@@ -332,24 +361,36 @@ bool truthy(const Value& value) {
 std::string type_name(const Value& value) {
   switch (value.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return value.is_markup() ? "Markup" : "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return value.is_markup() ? "Markup" : "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
     case Kind::kDictView: {
       const DictPart part = value.as_view().part;
       return part == DictPart::kKeys     ? "dict_keys"
              : part == DictPart::kValues ? "dict_values"
                                          : "dict_items";
     }
-    case Kind::kRange: return "range";
-    case Kind::kMethod: return "builtin_function_or_method";
-    case Kind::kObject: return value.as_object()->type_name();
+    case Kind::kRange:
+      return "range";
+    case Kind::kMethod:
+      return "builtin_function_or_method";
+    case Kind::kObject:
+      return value.as_object()->type_name();
   }
   return "object";
 }

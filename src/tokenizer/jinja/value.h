@@ -106,11 +106,13 @@ class Value {
 
   bool as_bool() const { return scalar_.i != 0; }
   int64_t as_int() const { return scalar_.i; }  // of kInt and kBool
-  double as_real() const { return kind_ == Kind::kFloat ? scalar_.f : static_cast<double>(scalar_.i); }
+  double as_real() const {
+    return kind_ == Kind::kFloat ? scalar_.f : static_cast<double>(scalar_.i);
+  }
   Object* as_object() const { return scalar_.object; }
-  const std::string& text() const;        // of kString
-  const std::string& message() const;     // of kUndefined
-  int64_t n_chars() const;                // of kString, in code points
+  const std::string& text() const;          // of kString
+  const std::string& message() const;       // of kUndefined
+  int64_t n_chars() const;                  // of kString, in code points
   const std::vector<Value>& items() const;  // of kList and kTuple
   const DictData& as_dict() const;
   const RangeData& as_range() const;
