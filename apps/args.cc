@@ -139,9 +139,10 @@ void add_render(CLI::App& root, Args& args) {
 }  // namespace
 
 std::optional<int> parse_args(int argc, char** argv, Args& args) {
-  CLI::App app{"prefold answers a file of prompts with a local language model, computing what the "
-               "prompts share only once.",
-               "prefold"};
+  CLI::App app{
+      "prefold answers a file of prompts with a local language model, computing what the "
+      "prompts share only once.",
+      "prefold"};
   app.require_subcommand(1);
   app.set_version_flag("--version", [] {
     return fmt::format("prefold {} ({})", PREFOLD_VERSION, find_cpu_kernels("auto").isa);

@@ -13,9 +13,9 @@ enum class Command { kRun, kPlan, kInspect, kTokenize, kRender };
 
 struct Args {
   Command command = Command::kRun;
-  RunOptions run;        // run and plan
-  std::string model;     // inspect, tokenize, render
-  bool decode = false;   // tokenize
+  RunOptions run;             // run and plan
+  std::string model;          // inspect, tokenize, render
+  bool decode = false;        // tokenize
   std::string template_file;  // render
 };
 

@@ -42,16 +42,15 @@ int run_command(const RunOptions& options) {
   Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
   Timer timer;
   ProgressCounts last;
-  const RunHooks hooks{
-      [&](const std::string& line) {
-        if (options.quiet) return;
-        progress.clear();
-        fmt::print(stderr, "{}\n", line);
-      },
-      [&](const ProgressCounts& counts) {
-        last = counts;
-        progress.update(counts, timer.seconds());
-      }};
+  const RunHooks hooks{[&](const std::string& line) {
+                         if (options.quiet) return;
+                         progress.clear();
+                         fmt::print(stderr, "{}\n", line);
+                       },
+                       [&](const ProgressCounts& counts) {
+                         last = counts;
+                         progress.update(counts, timer.seconds());
+                       }};
   const RunOutcome outcome = run_job(options, hooks);
   progress.finish(last, timer.seconds());
   if (!options.report.empty()) write_report(options.report, outcome.metrics);
@@ -83,7 +82,8 @@ int plan_command(const RunOptions& options) {
     return std::string(utf8_head(shown, kPreviewBytes));
   };
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
-  if (n_failed > 0) fmt::print(stderr, "{} lines are no requests that could be answered\n", n_failed);
+  if (n_failed > 0)
+    fmt::print(stderr, "{} lines are no requests that could be answered\n", n_failed);
   return n_failed > 0 ? static_cast<int>(ExitStatus::kSomeFailed) : 0;
 }
 

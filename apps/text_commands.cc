@@ -64,9 +64,9 @@ std::string read_file(const std::string& path) {
 int tokenize_command(const std::string& model, bool decode) {
   const Tokenizer tokenizer(open_model(model).tokenizer);
   const auto encode_line = [&](Json line) -> Json {
-    return {{"ids", tokenizer.encode(get_string(member(line, "text")),
-                                     flag(line, "add_special", true),
-                                     flag(line, "parse_special", true))}};
+    return {
+        {"ids", tokenizer.encode(get_string(member(line, "text")), flag(line, "add_special", true),
+                                 flag(line, "parse_special", true))}};
   };
   const auto decode_line = [&](Json line) -> Json {
     const std::vector<int32_t> ids = get_token_ids(member(line, "ids"), SIZE_MAX, true);

@@ -11,6 +11,6 @@ namespace prefold {
 
 extern const CpuKernels kCpuKernels_avx512;
 const CpuKernels kCpuKernels_avx512{"avx512", &avx512::kGemmKernels, &avx512::kAttentionKernels,
-                                  &avx512::kElementwiseKernels, &avx512::kVocabKernels};
+                                    &avx512::kElementwiseKernels, &avx512::kVocabKernels};
 
 }  // namespace prefold

@@ -11,6 +11,6 @@ namespace prefold {
 
 extern const CpuKernels kCpuKernels_scalar;
 const CpuKernels kCpuKernels_scalar{"scalar", &scalar::kGemmKernels, &scalar::kAttentionKernels,
-                                  &scalar::kElementwiseKernels, &scalar::kVocabKernels};
+                                    &scalar::kElementwiseKernels, &scalar::kVocabKernels};
 
 }  // namespace prefold

@@ -8,8 +8,8 @@ namespace prefold {
 
 }  // namespace prefold
 
-#define CHECK(condition)                                             \
-  do {                                                               \
-    if (!(condition)) [[unlikely]]                                   \
-      ::prefold::check_failed(#condition, __FILE__, __LINE__);       \
+#define CHECK(condition)                                       \
+  do {                                                         \
+    if (!(condition)) [[unlikely]]                             \
+      ::prefold::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

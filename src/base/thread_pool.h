@@ -25,9 +25,12 @@ class ThreadPool {
   template <typename Fn>
   void parallel_for(int64_t n_items, Fn&& fn) {
     using Plain = std::remove_reference_t<Fn>;
-    run(n_items, [](void* context, int64_t item, int32_t thread_idx) {
-      (*static_cast<Plain*>(context))(item, thread_idx);
-    }, const_cast<void*>(static_cast<const void*>(&fn)));
+    run(
+        n_items,
+        [](void* context, int64_t item, int32_t thread_idx) {
+          (*static_cast<Plain*>(context))(item, thread_idx);
+        },
+        const_cast<void*>(static_cast<const void*>(&fn)));
   }
 
  private:

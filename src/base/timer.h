@@ -7,9 +7,7 @@ namespace prefold {
 
 class Timer {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(Clock::now() - start_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   // Seconds since the start or the last lap.
   double lap() {
     const Clock::time_point now = Clock::now();

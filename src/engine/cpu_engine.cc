@@ -122,8 +122,8 @@ void CpuEngine::sample_and_score(const StepPlan& plan, ConstRows hidden) {
           own = row_copies_[thread_idx];
           std::copy(row.begin(), row.end(), own.begin());
         }
-        result_.samples[k] = sample(device_, own, slots_[plan.samples[k].slot],
-                                    sampler_scratch_[thread_idx]);
+        result_.samples[k] =
+            sample(device_, own, slots_[plan.samples[k].slot], sampler_scratch_[thread_idx]);
       }
     });
     times_.sampling += timer.lap();

@@ -27,9 +27,10 @@ KvStorage::KvStorage(const KvShape& shape, int32_t n_blocks)
   void* memory = mmap(nullptr, n_bytes_, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    throw Error(fmt::format("cannot reserve {} bytes for the KV cache ({} blocks of {} tokens); "
-                            "lower --kv-memory",
-                            n_bytes_, n_blocks, kKvBlockTokens));
+    throw Error(
+        fmt::format("cannot reserve {} bytes for the KV cache ({} blocks of {} tokens); "
+                    "lower --kv-memory",
+                    n_bytes_, n_blocks, kKvBlockTokens));
   }
   data_ = static_cast<std::byte*>(memory);
   madvise(memory, n_bytes_, MADV_HUGEPAGE);  // decoding reads scattered tiles; fewer TLB misses

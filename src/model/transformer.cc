@@ -45,15 +45,15 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
   w.logits.resize(static_cast<size_t>(w.logit_tile_rows) * config.vocab_size);
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
-  w.scratch.resize(std::max(
-      linear_scratch_bytes(device, max_rows, widest),
-      attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)));
+  w.scratch.resize(
+      std::max(linear_scratch_bytes(device, max_rows, widest),
+               attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)));
   return w;
 }
 
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
-                  const RopeTable& rope_table, const PackedRows& rows,
-                  std::span<const KvLayer> kv, Workspace& w, OpTimes& times) {
+                  const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
+                  Workspace& w, OpTimes& times) {
   const int32_t n_rows = static_cast<int32_t>(rows.token_ids.size());
   CHECK(n_rows <= w.max_rows);
   const Rows hidden = view(w.hidden, n_rows, config.hidden_size);
@@ -87,8 +87,8 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
     kv_append(device, k, v, rows.spans, rows.block_ids, kv[layer_idx]);
     times.kv_append += timer.lap();
     // Causal inside each sequence only: packed rows must not see one another.
-    attention(device, q, kv[layer_idx], rows.spans, rows.block_ids, rows.segments,
-              attention_scale, w.scratch, attended);
+    attention(device, q, kv[layer_idx], rows.spans, rows.block_ids, rows.segments, attention_scale,
+              w.scratch, attended);
     times.attention += timer.lap();
     linear(device, attended, std::array{LinearPart{&layer.o.weight, layer.o.bias, hidden, true}},
            w.scratch);
@@ -112,8 +112,7 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
 }
 
 Rows logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
-                    ConstRows hidden, std::span<const int32_t> rows, Workspace& w,
-                    OpTimes& times) {
+                    ConstRows hidden, std::span<const int32_t> rows, Workspace& w, OpTimes& times) {
   Timer timer;
   const int32_t n_rows = static_cast<int32_t>(rows.size());
   CHECK(n_rows <= w.logit_tile_rows);

@@ -29,9 +29,9 @@ struct PackedRows {
 struct Workspace {
   int32_t max_rows = 0;
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
-  AlignedVector<float> logits;         // logit_tile_rows x vocab_size
+  AlignedVector<float> logits;  // logit_tile_rows x vocab_size
   int32_t logit_tile_rows = 0;
-  AlignedVector<std::byte> scratch;    // of linear and attention, which never run at once
+  AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows);
@@ -44,8 +44,8 @@ struct OpTimes {
 // Runs all layers; the KV of every row is appended to the cache. The result is the hidden state
 // before the final norm: (n_rows, hidden_size), valid until the next call.
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
-                  const RopeTable& rope_table, const PackedRows& rows,
-                  std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times);
+                  const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
+                  Workspace& workspace, OpTimes& times);
 
 // Final norm and LM head of the given rows of `hidden` only, at most workspace.logit_tile_rows of
 // them. The result, (rows.size(), vocab_size), may be overwritten and is valid until the next call.

@@ -30,9 +30,9 @@ struct SamplingParams {
   std::vector<std::string> stop;                      // not part of the text
   std::vector<int32_t> stop_token_ids;                // kept in token_ids, not in the text
   bool ignore_eos = false;
-  bool skip_special_tokens = true;         // leave control tokens out of the text
+  bool skip_special_tokens = true;  // leave control tokens out of the text
   bool include_stop_str_in_output = false;
-  std::optional<int32_t> logprobs;         // 0..20: per output token, its own and that many top ones
+  std::optional<int32_t> logprobs;  // 0..20: per output token, its own and that many top ones
   std::optional<int32_t> prompt_logprobs;  // 0..20: the same for prompt tokens
   bool echo = false;                       // text (and logprobs) start with the prompt
   bool return_token_ids = false;
@@ -58,15 +58,15 @@ struct ChatMessages {
 using Prompt = std::variant<std::string, std::vector<int32_t>, ChatMessages>;
 
 struct Request {
-  std::string id;  // custom_id or id as given, else "<file>:<line>"
+  std::string id;              // custom_id or id as given, else "<file>:<line>"
   bool id_is_integer = false;  // given as a JSON integer: written back as one
   SourceLine source;
   LineKind kind = LineKind::kShort;
   Prompt prompt;
   SamplingParams params;
-  bool add_special_tokens = true;  // text prompts: BOS as the model's tokenizer says
-  std::string model;               // as written in the line; echoed in OpenAI results
-  nlohmann::ordered_json metadata;         // passed through to the result; null when absent
+  bool add_special_tokens = true;   // text prompts: BOS as the model's tokenizer says
+  std::string model;                // as written in the line; echoed in OpenAI results
+  nlohmann::ordered_json metadata;  // passed through to the result; null when absent
 };
 
 // A line that is no request, or a request that could not be answered.
@@ -107,10 +107,10 @@ struct Usage {
 // The answer to one request: either `failure` or `choices`.
 struct Result {
   std::optional<RequestFailure> failure;
-  std::vector<Choice> choices;                                // n of them, in index order
-  std::vector<std::optional<TokenLogprob>> prompt_logprobs;   // the first is none
-  std::vector<int32_t> prompt_token_ids;                      // filled if return_token_ids
-  std::string prompt_text;                                    // filled if echo
+  std::vector<Choice> choices;                               // n of them, in index order
+  std::vector<std::optional<TokenLogprob>> prompt_logprobs;  // the first is none
+  std::vector<int32_t> prompt_token_ids;                     // filled if return_token_ids
+  std::string prompt_text;                                   // filled if echo
   Usage usage;
 };
 

@@ -33,8 +33,9 @@ struct SharedSegment {
   int32_t n_spans = 0;
 };
 
-// Before the step's rows run: the first n_tokens positions of block `from` are copied to block `to`,
-// in every layer. Copies are made in order: a block may be written by one and read by a later one.
+// Before the step's rows run: the first n_tokens positions of block `from` are copied to block
+// `to`, in every layer. Copies are made in order: a block may be written by one and read by a later
+// one.
 struct BlockCopy {
   int32_t from = 0;
   int32_t to = 0;

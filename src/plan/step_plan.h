@@ -63,8 +63,8 @@ struct StepPlan {
 
 struct SampledToken {
   int32_t id = 0;
-  float logprob = 0.0f;                             // raw; valid if logprobs were asked for
-  std::vector<std::pair<int32_t, float>> top;       // id, raw logprob; as many as asked for
+  float logprob = 0.0f;                        // raw; valid if logprobs were asked for
+  std::vector<std::pair<int32_t, float>> top;  // id, raw logprob; as many as asked for
 };
 
 struct StepResult {

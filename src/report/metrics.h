@@ -22,7 +22,7 @@ struct TokenCounts {
   int64_t prefill_ideal = 0;     // in the prefix tree: the least that sharing can leave to compute
   int64_t prefill_computed = 0;  // prompt tokens that went through the model
   int64_t prefill_reused = 0;    // prompt tokens whose KV was there already
-  int64_t recomputed = 0;        // prompt and output tokens computed once more, for want of KV memory
+  int64_t recomputed = 0;  // prompt and output tokens computed once more, for want of KV memory
   int64_t output = 0;
 };
 

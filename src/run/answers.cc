@@ -6,8 +6,8 @@
 
 namespace prefold {
 
-Answers::Answers(const PreparedJob& prepared, const Job& job, const TextModel& text,
-                 DoneFn on_done, FirstTokenFn on_first_token)
+Answers::Answers(const PreparedJob& prepared, const Job& job, const TextModel& text, DoneFn on_done,
+                 FirstTokenFn on_first_token)
     : prepared_(prepared),
       job_(job),
       text_(text),
@@ -106,9 +106,9 @@ std::vector<std::optional<TokenLogprob>> Answers::prompt_logprobs(int32_t prompt
   for (int32_t node = tree.node_of_prompt[prompt]; node != 0; node = tree.nodes[node].parent) {
     const auto found = scores_.find(node);
     if (found == scores_.end()) continue;  // the prompt's one and only token has no score
-    for (int32_t p = std::max(tree.nodes[node].depth_begin, 1); p < tree.nodes[node].depth_end; ++p) {
-      logprobs[p] =
-          spell(text_.tokenizer, found->second[p - tree.nodes[node].depth_begin], n_top);
+    for (int32_t p = std::max(tree.nodes[node].depth_begin, 1); p < tree.nodes[node].depth_end;
+         ++p) {
+      logprobs[p] = spell(text_.tokenizer, found->second[p - tree.nodes[node].depth_begin], n_top);
     }
   }
   return logprobs;

@@ -46,7 +46,7 @@ class Answers : public StepSink {
   DoneFn on_done_;
   FirstTokenFn on_first_token_;
   std::vector<int32_t> leader_of_sequence_;
-  std::vector<std::vector<int32_t>> followers_;  // by leader: requests that repeat it
+  std::vector<std::vector<int32_t>> followers_;         // by leader: requests that repeat it
   std::vector<std::unique_ptr<TextBuilder>> builders_;  // by sequence; made with its first token
   std::unordered_map<int32_t, Pending> pending_;        // by leader
   std::unordered_map<int32_t, std::vector<SampledToken>> scores_;  // by tree node, from its start

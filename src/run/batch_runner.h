@@ -1,4 +1,5 @@
-// The main loop: next step, execute, commit. The only place that knows the scheduler and the engine.
+// The main loop: next step, execute, commit. The only place that knows the scheduler and the
+// engine.
 #pragma once
 
 #include <functional>

@@ -35,25 +35,24 @@ const char* kv_type_name(KvType type) {
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = options.defaults;
-  nlohmann::ordered_json json = {
-      {"model", options.model},
-      {"input", options.inputs},
-      {"output", options.output},
-      {"max_num_batched_tokens", config.token_budget},
-      {"max_model_len", config.max_model_len},
-      {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
-      {"kv_type", kv_type_name(options.kv_type)},
-      {"precision", options.precision},
-      {"cpu_isa", config.cpu_isa},
-      {"threads", config.threads},
-      {"sharing", options.sharing == Sharing::kTree ? "tree" : "none"},
-      {"seed", options.seed},
-      {"ordered", options.ordered},
-      {"usage_details", options.usage_details},
-      {"max_tokens", nullptr},
-      {"temperature", defaults.temperature},
-      {"top_p", defaults.top_p},
-      {"top_k", defaults.top_k}};
+  nlohmann::ordered_json json = {{"model", options.model},
+                                 {"input", options.inputs},
+                                 {"output", options.output},
+                                 {"max_num_batched_tokens", config.token_budget},
+                                 {"max_model_len", config.max_model_len},
+                                 {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
+                                 {"kv_type", kv_type_name(options.kv_type)},
+                                 {"precision", options.precision},
+                                 {"cpu_isa", config.cpu_isa},
+                                 {"threads", config.threads},
+                                 {"sharing", options.sharing == Sharing::kTree ? "tree" : "none"},
+                                 {"seed", options.seed},
+                                 {"ordered", options.ordered},
+                                 {"usage_details", options.usage_details},
+                                 {"max_tokens", nullptr},
+                                 {"temperature", defaults.temperature},
+                                 {"top_p", defaults.top_p},
+                                 {"top_k", defaults.top_k}};
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
   return json;
 }
@@ -64,8 +63,8 @@ RunConfig resolve(const RunOptions& options, const ModelConfig& model) {
   config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
   config.threads = options.threads.value_or(usable_thread_count());
   config.cpu_isa = std::string(find_cpu_kernels(options.cpu_isa).isa);
-  config.kv_bytes_per_block = static_cast<int64_t>(kv_bytes_per_block(
-      {options.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
+  config.kv_bytes_per_block = static_cast<int64_t>(
+      kv_bytes_per_block({options.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
 
   const int64_t pool_bytes = options.kv_memory_bytes.value_or(
       static_cast<int64_t>(kDefaultMemoryShare * static_cast<double>(available_memory_bytes())));

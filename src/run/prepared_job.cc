@@ -20,8 +20,8 @@ struct Tokenised {
 };
 
 RequestFailure failure_at(const Request& request, const RequestError& error) {
-  return {error.code(), fmt::format("{}:{}: {}", request.source.file, request.source.line,
-                                    error.what())};
+  return {error.code(),
+          fmt::format("{}:{}: {}", request.source.file, request.source.line, error.what())};
 }
 
 struct Encode {
@@ -77,8 +77,8 @@ void check_token_ids_of(const Request& request, int32_t n_vocab) {
   const auto check = [&](int32_t id, const char* name) {
     if (id < 0 || id >= n_vocab) {
       throw RequestError("invalid_value",
-                         fmt::format("\"{}\" names token {}; this model's ids go from 0 to {}", name,
-                                     id, n_vocab - 1));
+                         fmt::format("\"{}\" names token {}; this model's ids go from 0 to {}",
+                                     name, id, n_vocab - 1));
     }
   };
   for (const auto& [id, bias] : request.params.logit_bias) check(id, "logit_bias");
@@ -235,9 +235,8 @@ Job make_job(PreparedJob& prepared, std::vector<TokenSpan>& spans, const PrefixT
     job.score_top[r.prompt] = wanted_score_top(params);
     r.first_sequence = static_cast<int32_t>(job.sequences.size());
     for (int32_t choice = 0; choice < r.n_choices; ++choice) {
-      job.sequences.push_back(
-          {r.prompt, r.max_tokens, &params, r.stop_ids,
-           sampling_key(params.seed, run_seed, r.request.id, choice)});
+      job.sequences.push_back({r.prompt, r.max_tokens, &params, r.stop_ids,
+                               sampling_key(params.seed, run_seed, r.request.id, choice)});
     }
   }
   return job;

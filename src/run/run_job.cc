@@ -98,11 +98,11 @@ class JobRun {
 
  private:
   void plan() {
-    prepared_ = prepare_job(reader_, text_, config_, pool_,
-                            [&](const LineError& error, int64_t line_idx) {
-                              ++metrics_.requests.failed;
-                              lines_.write(line_idx, format_error(error));
-                            });
+    prepared_ =
+        prepare_job(reader_, text_, config_, pool_, [&](const LineError& error, int64_t line_idx) {
+          ++metrics_.requests.failed;
+          lines_.write(line_idx, format_error(error));
+        });
     metrics_.requests.total = prepared_.n_lines;
     for (int32_t i = 0; i < prepared_.prompts.size(); ++i) spans_.push_back(prepared_.prompts[i]);
     tree_ = build_prefix_tree(spans_);
@@ -119,8 +119,8 @@ class JobRun {
   }
 
   void execute() {
-    const int32_t n_blocks = static_cast<int32_t>(
-        std::min<int64_t>(config_.n_kv_blocks, blocks_of_job(tree_, job_)));
+    const int32_t n_blocks =
+        static_cast<int32_t>(std::min<int64_t>(config_.n_kv_blocks, blocks_of_job(tree_, job_)));
     timer_.lap();
     const Weights weights = load_weights(model_, pool_);
     const RopeTable rope_table = make_rope_table(model_.config.rope, config_.max_model_len);
@@ -131,11 +131,11 @@ class JobRun {
     metrics_.time.load_s += timer_.lap();
     metrics_.memory.kv_pool_blocks = n_blocks;
     metrics_.memory.kv_pool_bytes = n_blocks * config_.kv_bytes_per_block;
-    hooks_.info(fmt::format(
-        "memory: weights {}; KV cache {} = {} blocks x {} tokens; activations {}",
-        human_bytes(static_cast<int64_t>(weights.bytes())),
-        human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
-        human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
+    hooks_.info(
+        fmt::format("memory: weights {}; KV cache {} = {} blocks x {} tokens; activations {}",
+                    human_bytes(static_cast<int64_t>(weights.bytes())),
+                    human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
+                    human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
 
     Timer run_timer;
     Scheduler scheduler(job_, {config_.token_budget, n_blocks});
@@ -166,8 +166,8 @@ class JobRun {
   }
 
   static OpSeconds to_op_seconds(const EngineTimes& times) {
-    return {times.ops.linear,    times.ops.attention, times.ops.kv_append + times.copies,
-            times.ops.elementwise, times.ops.lm_head, times.sampling};
+    return {times.ops.linear,      times.ops.attention, times.ops.kv_append + times.copies,
+            times.ops.elementwise, times.ops.lm_head,   times.sampling};
   }
 
   void fill_metrics() {

@@ -191,8 +191,8 @@ bool Scheduler::take_block_for_next_row(int32_t idx) {
   Sequence& sequence = sequences_[idx];
   const int32_t n_wanted = sequence.n_computed / kKvBlockTokens + 1;
   while (!grow_table(pool_, sequence.table, n_wanted)) {
-    const int32_t victim = *std::min_element(
-        running_.begin(), running_.end(), [&](int32_t a, int32_t b) {
+    const int32_t victim =
+        *std::min_element(running_.begin(), running_.end(), [&](int32_t a, int32_t b) {
           if (sequences_[a].n_planned != sequences_[b].n_planned) {
             return sequences_[a].n_planned < sequences_[b].n_planned;
           }

@@ -25,12 +25,12 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     sequences_[i].node = tree_.node_of_prompt[spec.prompt];
     CHECK(!job.prompts[spec.prompt].empty());
     CHECK(blocks_for(prompt_length(sequences_[i]) + spec.max_tokens, kKvBlockTokens) +
-              kSpareBlocks <= limits.n_blocks);
+              kSpareBlocks <=
+          limits.n_blocks);
   }
   std::iota(by_node_.begin(), by_node_.end(), 0);
-  std::stable_sort(by_node_.begin(), by_node_.end(), [&](int32_t a, int32_t b) {
-    return sequences_[a].node < sequences_[b].node;
-  });
+  std::stable_sort(by_node_.begin(), by_node_.end(),
+                   [&](int32_t a, int32_t b) { return sequences_[a].node < sequences_[b].node; });
   for (size_t p = 0; p < by_node_.size(); ++p) {
     place_[by_node_[p]] = static_cast<int32_t>(p);
     const int32_t node = sequences_[by_node_[p]].node;
@@ -48,8 +48,8 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     ++nodes_[parent].n_dependents;
     nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
     const bool is_leaf = tree_.nodes[i].subtree_end == i + 1;
-    first_leaf_end_[i] = is_leaf || !sequences_of(i).empty() ? tree_.nodes[i].depth_end
-                                                             : first_leaf_end_[i + 1];
+    first_leaf_end_[i] =
+        is_leaf || !sequences_of(i).empty() ? tree_.nodes[i].depth_end : first_leaf_end_[i + 1];
   }
   nodes_[0].state = NodeState::kLive;
   nodes_[0].computed_before = true;
@@ -265,8 +265,8 @@ void Scheduler::add_sample(int32_t sequence_idx, int32_t row, StepPlan& plan, In
       free_slots_.pop_back();
     }
     const SequenceSpec& spec = job_.sequences[sequence_idx];
-    plan.slot_starts.push_back({sequence.slot, spec.params, spec.stop_ids,
-                                job_.prompts[spec.prompt], spec.key});
+    plan.slot_starts.push_back(
+        {sequence.slot, spec.params, spec.stop_ids, job_.prompts[spec.prompt], spec.key});
   }
   plan.samples.push_back({row, sequence.slot});
   flight.sample_sequences.push_back(sequence_idx);
@@ -289,7 +289,8 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
     if (sequence.state == SequenceState::kEnded) continue;  // stopped while this step was in flight
     sequence.sampled.push_back(result.samples[i].id);
     const bool stopped = sink.on_token(idx, result.samples[i]);
-    if (stopped || static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
+    if (stopped ||
+        static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
       end_sequence(idx, sink);
     }
   }

@@ -3,10 +3,10 @@
 // Each node of the prefix tree is prefilled once, in chunks; the sequences that end at it sample
 // their first tokens from its last row, and its children start from its blocks. Full blocks are
 // shared by reference; of a partly filled last block each dependent gets a copy, the last one the
-// block itself. A node's blocks are given up as soon as its last dependent has started, a sequence's
-// as soon as it ends. Work is admitted in depth-first order of the tree, as soon as the blocks to
-// its predicted end fit; if a prediction was too short, the least-computed sequence yields its blocks
-// and is computed again later, with the same result.
+// block itself. A node's blocks are given up as soon as its last dependent has started, a
+// sequence's as soon as it ends. Work is admitted in depth-first order of the tree, as soon as the
+// blocks to its predicted end fit; if a prediction was too short, the least-computed sequence
+// yields its blocks and is computed again later, with the same result.
 //
 // A backend may have several steps in flight: next_step may be called again before commit. A
 // sequence that stopped meanwhile has a superfluous row, whose sample is dropped.
@@ -42,10 +42,10 @@ class StepSink {
 
 struct ScheduleCounters {
   int64_t n_steps = 0;
-  int64_t prefill_rows = 0;    // prompt tokens computed, recomputed ones too
-  int64_t recomputed_rows = 0; // prompt and output tokens computed again after a yield
+  int64_t prefill_rows = 0;     // prompt tokens computed, recomputed ones too
+  int64_t recomputed_rows = 0;  // prompt and output tokens computed again after a yield
   int64_t decode_rows = 0;
-  int64_t copied_tokens = 0;   // of partly shared blocks
+  int64_t copied_tokens = 0;  // of partly shared blocks
   int64_t n_yields = 0;
 };
 
@@ -101,8 +101,8 @@ class Scheduler {
     struct ScoreOf {
       int32_t node, position;
     };
-    std::vector<ScoreOf> scores;            // as StepPlan::scores
-    std::vector<int32_t> ended_unsampled;   // sequences with max_tokens 0
+    std::vector<ScoreOf> scores;           // as StepPlan::scores
+    std::vector<int32_t> ended_unsampled;  // sequences with max_tokens 0
   };
 
   // Admission (admission.cc).
@@ -143,10 +143,10 @@ class Scheduler {
   LengthPredictor lengths_;
   std::vector<Node> nodes_;
   std::vector<Sequence> sequences_;
-  std::vector<int32_t> by_node_;        // sequences ordered by node; place_ is the inverse
+  std::vector<int32_t> by_node_;  // sequences ordered by node; place_ is the inverse
   std::vector<int32_t> place_;
-  std::vector<int32_t> first_by_node_;  // n_nodes + 1 offsets into by_node_
-  std::vector<int32_t> first_leaf_end_; // depth at which the first leaf below a node ends
+  std::vector<int32_t> first_by_node_;   // n_nodes + 1 offsets into by_node_
+  std::vector<int32_t> first_leaf_end_;  // depth at which the first leaf below a node ends
 
   int32_t first_unstarted_node_ = 0;
   std::vector<int32_t> prefilling_;     // nodes

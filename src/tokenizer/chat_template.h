@@ -13,7 +13,8 @@ namespace prefold {
 
 class ChatTemplate {
  public:
-  // Compiles. Throws FormatError with line and construct for what the language or this subset lacks.
+  // Compiles. Throws FormatError with line and construct for what the language or this subset
+  // lacks.
   explicit ChatTemplate(const std::string& source);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
@@ -21,7 +22,8 @@ class ChatTemplate {
 
   // variables: an object such as {"messages": [...], "add_generation_prompt": true, "tools": null,
   // "bos_token": "...", "eos_token": "..."}. now_unix_s feeds strftime_now. Thread safe.
-  // Throws RequestError("template_error") for raise_exception, undefined values and exceeded limits.
+  // Throws RequestError("template_error") for raise_exception, undefined values and exceeded
+  // limits.
   std::string render(const nlohmann::ordered_json& variables, int64_t now_unix_s) const;
 
  private:

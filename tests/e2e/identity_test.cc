@@ -26,12 +26,9 @@ std::vector<Json> varied_requests(int32_t vocab_size, int n_requests, int longes
       prompt.push_back(20 + below(vocab_size - 20));
     }
     prompts.push_back(prompt);
-    Json line = {{"id", "r" + std::to_string(i)},
-                 {"prompt_token_ids", prompt},
-                 {"max_tokens", 1 + below(24)},
-                 {"return_token_ids", true},
-                 {"temperature", below(2) ? 0.0 : 0.8},
-                 {"logprobs", below(4)}};
+    Json line = {{"id", "r" + std::to_string(i)},       {"prompt_token_ids", prompt},
+                 {"max_tokens", 1 + below(24)},         {"return_token_ids", true},
+                 {"temperature", below(2) ? 0.0 : 0.8}, {"logprobs", below(4)}};
     if (below(3) == 0) line["seed"] = below(3);
     if (below(4) == 0) line["n"] = 1 + below(3);
     if (below(4) == 0) line["prompt_logprobs"] = below(3);

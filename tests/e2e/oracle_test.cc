@@ -18,9 +18,8 @@ Json read_json(const std::string& path) {
 }
 
 Json request_of(const Json& test_case) {
-  Json line = {{"id", test_case["name"]},      {"max_tokens", 32},      {"temperature", 0},
-               {"logprobs", kTop},             {"prompt_logprobs", kTop},
-               {"return_token_ids", true}};
+  Json line = {{"id", test_case["name"]}, {"max_tokens", 32},        {"temperature", 0},
+               {"logprobs", kTop},        {"prompt_logprobs", kTop}, {"return_token_ids", true}};
   if (test_case.contains("messages")) {
     line["messages"] = test_case["messages"];
   } else if (test_case.contains("text")) {
@@ -82,8 +81,8 @@ void check_against_oracle(const std::string& model, const std::string& oracle_fi
     for (const Json& next : test_case["next_token"]) {
       const int32_t position = next["position"];
       CAPTURE(position);
-      const Json& entry = position + 1 < n_prompt ? answer["prompt_logprobs"][position + 1]
-                                                  : answer["logprobs"][0];
+      const Json& entry =
+          position + 1 < n_prompt ? answer["prompt_logprobs"][position + 1] : answer["logprobs"][0];
       check_distribution(next, entry["top"], tolerance);
     }
     check_greedy(test_case["greedy"], answer["token_ids"], oracle["tolerance"]["margin"]);

@@ -49,7 +49,8 @@ TEST_CASE("nested sharing gives nested segments, outer ones first") {
   t.add({20}, 5);
   t.add({30, 31}, 33);
   t.add({30, 32}, 33);
-  const std::vector<std::tuple<int, int, int, int>> wanted{{0, 2, 0, 4}, {0, 1, 5, 2}, {2, 3, 0, 2}};
+  const std::vector<std::tuple<int, int, int, int>> wanted{
+      {0, 2, 0, 4}, {0, 1, 5, 2}, {2, 3, 0, 2}};
   CHECK(as_tuples(shared_segments(t.spans, t.block_ids)) == wanted);
 }
 

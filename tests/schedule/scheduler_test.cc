@@ -1,5 +1,6 @@
 // The scheduler against a model of an engine that knows only tokens: every KV slot remembers which
-// prefix it was computed from, so a wrong block, a missing copy or a lost row shows as a wrong answer.
+// prefix it was computed from, so a wrong block, a missing copy or a lost row shows as a wrong
+// answer.
 #include "schedule/scheduler.h"
 
 #include <doctest/doctest.h>
@@ -65,9 +66,8 @@ class HashEngine {
       result.samples.push_back({slot.last_token, 0.0f, {}});
     }
     for (const ScoreRow& score : plan.scores) {
-      result.scores.push_back({score.target,
-                               static_cast<float>(score_of(hash_of_row[score.row], score.target)),
-                               {}});
+      result.scores.push_back(
+          {score.target, static_cast<float>(score_of(hash_of_row[score.row], score.target)), {}});
     }
     n_rows_ += plan.n_rows();
     return result;
@@ -145,8 +145,9 @@ struct TestJob {
   int32_t blocks_of_largest() const {
     int32_t most = 0;
     for (const SequenceSpec& spec : job.sequences) {
-      most = std::max(most, blocks_for(static_cast<int32_t>(prompts[spec.prompt].size()) +
-                                           spec.max_tokens, kKvBlockTokens));
+      most = std::max(
+          most, blocks_for(static_cast<int32_t>(prompts[spec.prompt].size()) + spec.max_tokens,
+                           kKvBlockTokens));
     }
     return most + kSpareBlocks;
   }
@@ -154,7 +155,8 @@ struct TestJob {
 
 // Runs with the given number of steps in flight; checks every answer and that all memory is free
 // at the end.
-ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth, Recorder& recorder) {
+ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
+                     Recorder& recorder) {
   Scheduler scheduler(test.job, limits);
   HashEngine engine(limits.n_blocks);
   std::deque<StepResult> in_flight;

@@ -6,4 +6,6 @@
 
 using prefold::ChatTemplate;
 
-TEST_CASE("a template prints") { CHECK(ChatTemplate("a{{ 1 + 2 }}b").render({{"x", 1}}, 0) == "a3b"); }
+TEST_CASE("a template prints") {
+  CHECK(ChatTemplate("a{{ 1 + 2 }}b").render({{"x", 1}}, 0) == "a3b");
+}
