@@ -95,6 +95,18 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
       CHECK(folder.answers(options) == expected);
     }
   }
+  SUBCASE("keys and values stored as f16, bf16 or int8: different bits, but always the same ones") {
+    for (const KvType type : {KvType::kF16, KvType::kBF16, KvType::kInt8}) {
+      RunOptions options = base;
+      options.kv_type = type;
+      const std::vector<std::string> rounded = folder.answers(options);
+      CHECK(rounded != expected);
+      options.sharing = Sharing::kNone;
+      options.max_num_batched_tokens = 48;
+      options.threads = 2;
+      CHECK(folder.answers(options) == rounded);
+    }
+  }
   SUBCASE("each request by itself") {
     std::vector<std::string> alone;
     for (size_t i = 0; i < lines.size(); i += 5) {
