@@ -54,10 +54,9 @@ struct AttentionWalk {
   float scale;
 
   KvType type;
-  const std::byte*
-      k;  // the KV head's tile in block 0; tiles of later blocks follow block_bytes apart
+  const std::byte* k;  // the KV head's tile in block 0; later blocks' follow block_stride apart
   const std::byte* v;
-  size_t block_bytes;
+  size_t block_stride;
   const int32_t* block_ids;  // block of tile t: block_ids[t]
   int32_t begin_tile;
   int32_t end_tile;

@@ -15,15 +15,11 @@ size_t round_up(size_t n_bytes) { return (n_bytes + kAlignment - 1) / kAlignment
 
 size_t kv_bytes_per_block(const KvShape& shape) {
   return 2 * static_cast<size_t>(shape.n_layers) *
-         kv_block_bytes(shape.type, shape.n_kv_heads, shape.head_dim);
+         round_up(kv_block_bytes(shape.type, shape.n_kv_heads, shape.head_dim));
 }
 
 KvStorage::KvStorage(const KvShape& shape, int32_t n_blocks)
-    : shape_(shape),
-      n_blocks_(n_blocks),
-      layer_bytes_(
-          round_up(n_blocks * kv_block_bytes(shape.type, shape.n_kv_heads, shape.head_dim))),
-      n_bytes_(2 * layer_bytes_ * shape.n_layers) {
+    : shape_(shape), n_blocks_(n_blocks), n_bytes_(kv_bytes_per_block(shape) * n_blocks) {
   void* memory = mmap(nullptr, n_bytes_, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -39,8 +35,11 @@ KvStorage::KvStorage(const KvShape& shape, int32_t n_blocks)
 KvStorage::~KvStorage() { munmap(data_, n_bytes_); }
 
 KvLayer KvStorage::layer(int32_t layer_idx) const {
-  std::byte* k = data_ + 2 * layer_bytes_ * layer_idx;
-  return {shape_.type, shape_.n_kv_heads, shape_.head_dim, k, k + layer_bytes_};
+  const size_t block_bytes =
+      round_up(kv_block_bytes(shape_.type, shape_.n_kv_heads, shape_.head_dim));
+  std::byte* k = data_ + 2 * block_bytes * layer_idx;
+  return {shape_.type, shape_.n_kv_heads, shape_.head_dim,
+          k,           k + block_bytes,   kv_bytes_per_block(shape_)};
 }
 
 }  // namespace prefold

@@ -1,5 +1,6 @@
 // The memory behind the KV blocks: one arena, reserved at once, whose pages come into use as blocks
-// are first written.
+// are first written. A block's keys and values of all layers lie together, so that the memory in
+// use is that of the blocks in use, also with huge pages.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,6 @@ class KvStorage {
  private:
   KvShape shape_;
   int32_t n_blocks_;
-  size_t layer_bytes_;  // of K, and of V
   size_t n_bytes_;
   std::byte* data_;
 };

@@ -122,7 +122,7 @@ void run_work(const Call& call, const AttentionWork& work, int32_t kv_head) {
   walk.type = call.kv.type;
   walk.k = call.kv.k + tile_offset;
   walk.v = call.kv.v + tile_offset;
-  walk.block_bytes = kv_block_bytes(call.kv.type, call.kv.n_kv_heads, call.kv.head_dim);
+  walk.block_stride = call.kv.block_stride;
   walk.block_ids = call.block_ids.data() + work.first_block;
   walk.begin_tile = work.begin_tile;
   walk.end_tile = work.end_tile;
@@ -187,7 +187,6 @@ void append_rows(const Device& device, ConstRows k, ConstRows v, std::span<const
                  std::span<const int32_t> block_ids, const KvLayer& kv, int32_t first_row,
                  int32_t end_row) {
   const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
-  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
   auto span = std::upper_bound(spans.begin(), spans.end(), first_row,
                                [](int32_t row, const RowSpan& s) { return row < s.first_row; }) -
               1;
@@ -197,7 +196,8 @@ void append_rows(const Device& device, ConstRows k, ConstRows v, std::span<const
     const int32_t first = position % kKvBlockTokens;
     const int32_t n_rows =
         std::min({kKvBlockTokens - first, end_row - row, span->first_row + span->n_rows - row});
-    const size_t offset = block_bytes * block_ids[span->first_block + position / kKvBlockTokens];
+    const size_t offset =
+        kv.block_stride * block_ids[span->first_block + position / kKvBlockTokens];
     for (int32_t head = 0; head < kv.n_kv_heads; ++head) {
       const int64_t column = int64_t{head} * kv.head_dim;
       device.kernels->attention->append(
@@ -212,9 +212,8 @@ void copy_tile(const KvLayer& kv, int32_t head, const BlockCopy& copy) {
   CHECK(copy.n_tokens >= 0 && copy.n_tokens <= kKvBlockTokens);
   const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
   const size_t element_bytes = kv_element_bytes(kv.type);
-  const size_t block_bytes = kv_block_bytes(kv.type, kv.n_kv_heads, kv.head_dim);
-  const size_t source = block_bytes * copy.from + tile_bytes * head;
-  const size_t target = block_bytes * copy.to + tile_bytes * head;
+  const size_t source = kv.block_stride * copy.from + tile_bytes * head;
+  const size_t target = kv.block_stride * copy.to + tile_bytes * head;
   const size_t k_row_bytes = kKvBlockTokens * element_bytes;
   for (int32_t d = 0; d < kv.head_dim; ++d) {
     std::memcpy(kv.k + target + d * k_row_bytes, kv.k + source + d * k_row_bytes,

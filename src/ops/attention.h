@@ -46,6 +46,7 @@ struct KvLayer {
   int32_t head_dim = 0;
   std::byte* k = nullptr;
   std::byte* v = nullptr;
+  size_t block_stride = 0;  // bytes from a block to the next one; kv_block_bytes at least
 };
 
 // Bytes of K (or of V) that one block takes in one layer.

@@ -117,7 +117,7 @@ TEST_CASE("attention kernels: a row's state does not depend on the rows walked w
     args.scale = 0.125f;
     args.k = reinterpret_cast<const std::byte*>(k.data());
     args.v = reinterpret_cast<const std::byte*>(v.data());
-    args.block_bytes = tile_floats * 4;
+    args.block_stride = tile_floats * 4;
     args.block_ids = blocks.data();
     args.causal = causal;
     args.first_position = first;

@@ -46,8 +46,12 @@ class AttentionFixture {
     // Quiet NaN in f32; in f16 and bf16 the upper half is one; int8 has NaN scales.
     k_.assign(floats, nan());
     v_.assign(floats, nan());
-    kv_ = {type, shape.n_kv_heads, shape.head_dim, reinterpret_cast<std::byte*>(k_.data()),
-           reinterpret_cast<std::byte*>(v_.data())};
+    kv_ = {type,
+           shape.n_kv_heads,
+           shape.head_dim,
+           reinterpret_cast<std::byte*>(k_.data()),
+           reinterpret_cast<std::byte*>(v_.data()),
+           kv_block_bytes(type, shape.n_kv_heads, shape.head_dim)};
   }
 
   const KvLayer& kv() const { return kv_; }
