@@ -39,9 +39,10 @@ void add_inputs(CLI::App& app, RunOptions& run) {
 
 void add_plan_options(CLI::App& app, RunOptions& run) {
   app.add_option("--sharing", run.sharing,
-                 "tree: compute each shared prefix once; none: every prompt by itself")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Sharing>{{"tree", Sharing::kTree}, {"none", Sharing::kNone}}))
+                 "tree: compute each shared prefix once; none: every prompt by itself; lru: reuse "
+                 "blocks that happen to be in memory still, as servers do")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Sharing>{
+          {"tree", Sharing::kTree}, {"none", Sharing::kNone}, {"lru", Sharing::kLru}}))
       ->default_str("tree");
   app.add_option("--kv-memory", run.kv_memory_bytes,
                  "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available]")
@@ -55,6 +56,35 @@ void add_plan_options(CLI::App& app, RunOptions& run) {
   app.add_option("--max-tokens", run.defaults.max_tokens,
                  "Tokens to answer at most, where a line does not say [up to the context's end]")
       ->check(CLI::Range(1, INT32_MAX));
+}
+
+// What the parts of the plan bring can be measured by turning them off; answers stay the same.
+void add_ablations(CLI::App& app, RunOptions& run) {
+  const std::map<std::string, bool> on_off{{"on", true}, {"off", false}};
+  const std::string group = "Parts of the plan (for measurements; answers stay the same)";
+  app.add_option("--attention", run.shared_attention,
+                 "shared: read a shared prefix once for all its requests; flat: once for each")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, bool>{{"shared", true}, {"flat", false}}))
+      ->default_str("shared")
+      ->group(group);
+  app.add_option(
+         "--order", run.order,
+         "ratio: requests with many output tokens for their prompt first; file: input order")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Order>{{"ratio", Order::kRatio}, {"file", Order::kFile}}))
+      ->default_str("ratio")
+      ->group(group);
+  app.add_option("--chunked-prefill", run.chunked_prefill,
+                 "Mix decodes with chunks of prompts in one step")
+      ->transform(CLI::CheckedTransformer(on_off))
+      ->default_str("on")
+      ->group(group);
+  app.add_option("--length-prediction", run.length_prediction,
+                 "Set memory aside for predicted lengths, not for max_tokens")
+      ->transform(CLI::CheckedTransformer(on_off))
+      ->default_str("on")
+      ->group(group);
 }
 
 void add_sampling_defaults(CLI::App& app, RunOptions& run) {
@@ -101,6 +131,7 @@ void add_run(CLI::App& root, Args& args) {
                  "exact: f32 activations, the answer of an f32 reference")
       ->check(CLI::IsMember({"exact"}))
       ->capture_default_str();
+  add_ablations(app, run);
   app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2 or avx512")
       ->capture_default_str();
 }

@@ -16,6 +16,18 @@ namespace {
 constexpr int32_t kDefaultTokenBudget = 512;
 constexpr double kDefaultMemoryShare = 0.6;
 
+const char* sharing_name(Sharing sharing) {
+  switch (sharing) {
+    case Sharing::kNone:
+      return "none";
+    case Sharing::kLru:
+      return "lru";
+    case Sharing::kTree:
+      return "tree";
+  }
+  return "";
+}
+
 const char* kv_type_name(KvType type) {
   switch (type) {
     case KvType::kF32:
@@ -45,7 +57,11 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"precision", options.precision},
                                  {"cpu_isa", config.cpu_isa},
                                  {"threads", config.threads},
-                                 {"sharing", options.sharing == Sharing::kTree ? "tree" : "none"},
+                                 {"sharing", sharing_name(options.sharing)},
+                                 {"attention", options.shared_attention ? "shared" : "flat"},
+                                 {"order", options.order == Order::kRatio ? "ratio" : "file"},
+                                 {"chunked_prefill", options.chunked_prefill},
+                                 {"length_prediction", options.length_prediction},
                                  {"seed", options.seed},
                                  {"ordered", options.ordered},
                                  {"usage_details", options.usage_details},

@@ -12,7 +12,8 @@
 
 namespace prefold {
 
-enum class Sharing { kNone, kTree };
+enum class Sharing { kNone, kLru, kTree };
+enum class Order { kFile, kRatio };
 
 struct RunOptions {
   std::string model;
@@ -27,6 +28,10 @@ struct RunOptions {
   KvType kv_type = KvType::kF32;
   std::string cpu_isa = "auto";
   Sharing sharing = Sharing::kTree;
+  Order order = Order::kRatio;
+  bool shared_attention = true;  // false: --attention flat
+  bool chunked_prefill = true;
+  bool length_prediction = true;
   std::string precision = "exact";
 
   SamplingParams defaults;  // for what a line leaves open

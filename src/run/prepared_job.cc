@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "cache/block_table.h"
+#include "plan/length.h"
 #include "plan/sampling_key.h"
 
 namespace prefold {
@@ -220,6 +221,19 @@ PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunC
     r.n_choices = same_choices ? 1 : r.request.params.n;
   }
   return job;
+}
+
+std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared) {
+  const LengthPredictor lengths;
+  std::vector<int64_t> tokens(prepared.prompts.size(), 0);
+  for (size_t i = 0; i < prepared.requests.size(); ++i) {
+    const PreparedRequest& r = prepared.requests[i];
+    if (r.leader != static_cast<int32_t>(i)) continue;
+    const int64_t n_tokens =
+        r.request.params.ignore_eos ? r.max_tokens : lengths.predict(0, r.max_tokens);
+    tokens[r.prompt] += r.n_choices * n_tokens;
+  }
+  return tokens;
 }
 
 Job make_job(PreparedJob& prepared, std::vector<TokenSpan>& spans, const PrefixTree& tree,

@@ -10,6 +10,7 @@
 #include "io/output_file.h"
 #include "io/result_writer.h"
 #include "model/rope.h"
+#include "plan/order.h"
 #include "report/human_numbers.h"
 #include "run/answers.h"
 #include "run/batch_runner.h"
@@ -109,7 +110,10 @@ class JobRun {
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
-    if (config_.options.sharing == Sharing::kNone) tree_ = flat_tree(spans_);
+    if (config_.options.sharing != Sharing::kTree) tree_ = flat_tree(spans_);
+    if (config_.options.order == Order::kRatio) {
+      tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_));
+    }
     job_ = make_job(prepared_, spans_, tree_, config_.options.seed);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
@@ -138,7 +142,10 @@ class JobRun {
                     human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
 
     Timer run_timer;
-    Scheduler scheduler(job_, {config_.token_budget, n_blocks});
+    const SchedulePolicy policy{config_.options.chunked_prefill, config_.options.length_prediction,
+                                config_.options.shared_attention,
+                                config_.options.sharing == Sharing::kLru};
+    Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
     const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
     Answers answers(
         prepared_, job_, text_,

@@ -6,13 +6,16 @@
 
 namespace prefold {
 
+int32_t Scheduler::predicted_length(const SequenceSpec& spec, int32_t n_sampled) const {
+  const bool is_known = spec.params->ignore_eos || !limits_.policy.length_prediction;
+  return is_known ? spec.max_tokens : lengths_.predict(n_sampled, spec.max_tokens);
+}
+
 // Blocks that the sequence will take beyond its table (or, before it runs, beyond the full blocks
 // of its prompt) up to its predicted end. The last sampled token is never computed.
 int32_t Scheduler::blocks_to_end(const Sequence& sequence) const {
   const SequenceSpec& spec = job_.sequences[&sequence - sequences_.data()];
-  const int32_t n_sampled = spec.params->ignore_eos
-                                ? spec.max_tokens
-                                : lengths_.predict(sequence.n_planned, spec.max_tokens);
+  const int32_t n_sampled = predicted_length(spec, sequence.n_planned);
   const int32_t n_prompt = prompt_length(sequence);
   const int32_t n_held = sequence.state == SequenceState::kRunning
                              ? static_cast<int32_t>(sequence.table.blocks.size())
@@ -26,8 +29,7 @@ int32_t Scheduler::blocks_to_first_end(int32_t node) const {
   int32_t leaf = node;
   while (sequences_of(leaf).empty()) ++leaf;
   const SequenceSpec& spec = job_.sequences[sequences_of(leaf).front()];
-  const int32_t n_sampled =
-      spec.params->ignore_eos ? spec.max_tokens : lengths_.predict(0, spec.max_tokens);
+  const int32_t n_sampled = predicted_length(spec, 0);
   return blocks_for(first_leaf_end_[node] + std::max(n_sampled - 1, 0), kKvBlockTokens) -
          base_depth / kKvBlockTokens;
 }
@@ -104,6 +106,8 @@ void Scheduler::admit_nodes(StepPlan& plan, TokenBudget& budget) {
       i = tree_.nodes[parent].subtree_end;
       continue;
     }
+    const int32_t n_tokens = tree_.nodes[i].depth_end - tree_.nodes[i].depth_begin;
+    if (!limits_.policy.chunked_prefill && !drafts_.empty() && n_tokens > budget.n_left()) break;
     if (!start_node(i, plan)) {
       if (!drafts_.empty() || !running_.empty() || !prefilling_.empty()) break;
       release_idle_nodes(deepest_live(parent));
@@ -134,6 +138,7 @@ bool Scheduler::start_node(int32_t node_idx, StepPlan& plan) {
     if (first_time) drop_dependent(parent);
   }
   node.n_computed = tree_.nodes[base].depth_end;
+  if (limits_.policy.lru_prefix_cache) take_cached_blocks(node_idx);
   CHECK(grow_table(pool_, node.table, blocks_for(tree_.nodes[node_idx].depth_end, kKvBlockTokens)));
   node.state = NodeState::kPrefilling;
   prefilling_.push_back(node_idx);
@@ -141,6 +146,47 @@ bool Scheduler::start_node(int32_t node_idx, StepPlan& plan) {
     n_reserved_ += blocks_to_end(sequences_[sequences_of(node_idx).front()]);
   }
   return true;
+}
+
+namespace {
+
+// Identifies a full block's content: its tokens and all before them.
+uint64_t content_hash(uint64_t before, TokenSpan tokens) {
+  for (const int32_t token : tokens) {
+    before = (before ^ static_cast<uint64_t>(token + 1)) * 0x9E3779B97F4A7C15u;
+    before ^= before >> 29;
+  }
+  return before | 1;  // 0 stands for none
+}
+
+}  // namespace
+
+// The longest run of leading full blocks whose content is still in memory. The last token is always
+// computed, since its logits are needed; a prompt whose tokens are scored reuses nothing.
+void Scheduler::take_cached_blocks(int32_t node_idx) {
+  Node& node = nodes_[node_idx];
+  const TokenSpan tokens = tokens_of(node_idx);
+  if (node.score_top >= 0 || node.n_computed > 0) return;
+  uint64_t hash = 0;
+  while (node.n_computed + kKvBlockTokens < std::ssize(tokens)) {
+    hash = content_hash(hash, tokens.subspan(node.n_computed, kKvBlockTokens));
+    const std::optional<int32_t> block = pool_.take_content(hash);
+    if (!block) return;
+    node.table.blocks.push_back(*block);
+    node.n_computed += kKvBlockTokens;
+  }
+}
+
+// Full blocks of a prompt that this step computes can be found by later steps.
+void Scheduler::offer_computed_blocks(const Draft& draft) {
+  if (!draft.is_node) return;
+  const Node& node = nodes_[draft.idx];
+  const TokenSpan tokens = tokens_of(draft.idx);
+  uint64_t hash = 0;
+  for (int32_t i = 0; (i + 1) * kKvBlockTokens <= node.n_computed; ++i) {
+    hash = content_hash(hash, tokens.subspan(i * kKvBlockTokens, kKvBlockTokens));
+    pool_.set_content(node.table.blocks[i], hash);
+  }
 }
 
 // The blocks of a live node as the beginning of a dependent's table. The last dependent takes them

@@ -29,9 +29,20 @@ struct Job {
   std::vector<int32_t> score_top;
 };
 
+// The parts of the plan that can be turned off to see what they bring. Answers stay the same.
+struct SchedulePolicy {
+  bool chunked_prefill = true;  // decodes and prefill chunks share steps; off: prompts run whole,
+                                // in steps of their own, before any decode
+  bool length_prediction = true;  // off: every sequence is given memory up to its max_tokens
+  bool shared_attention = true;   // off: no shared segments, each row reads its whole prefix itself
+  bool lru_prefix_cache = false;  // the baseline of servers: prompts reuse full blocks that happen
+                                  // to be in memory still. For a tree without sharing
+};
+
 struct ScheduleLimits {
   int32_t token_budget = 512;  // rows of a step: prefill + decode (Sarathi-Serve, arXiv 2403.02310)
   int32_t n_blocks = 0;        // KV blocks in all
+  SchedulePolicy policy;
 };
 
 // Blocks that one sequence may need besides those for its own tokens: a copy of a shared partial

@@ -12,7 +12,8 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     : job_(job),
       tree_(*job.tree),
       limits_(limits),
-      pool_(limits.n_blocks),
+      pool_(limits.n_blocks,
+            limits.policy.lru_prefix_cache ? ReuseOrder::kOldestFirst : ReuseOrder::kNewestFirst),
       nodes_(tree_.nodes.size()),
       sequences_(job.sequences.size()),
       by_node_(job.sequences.size()),
@@ -95,10 +96,11 @@ StepPlan Scheduler::next_step() {
   drafts_.clear();
   reserve_for_running();
   const bool all_ready_run = admit_ready_sequences(plan);
-  draft_decodes(budget);
+  if (limits_.policy.chunked_prefill) draft_decodes(budget);
   draft_chunks(budget);
   reserve_for_running();
   if (all_ready_run) admit_nodes(plan, budget);
+  if (!limits_.policy.chunked_prefill && drafts_.empty()) draft_decodes(budget);
 
   std::erase_if(drafts_, [&](const Draft& draft) {  // drafted, then yielded
     return !draft.is_node && sequences_[draft.idx].state != SequenceState::kRunning;
@@ -108,7 +110,12 @@ StepPlan Scheduler::next_step() {
   for (const Draft& draft : drafts_) {
     draft.is_node ? emit_node_rows(draft, plan, flight) : emit_sequence_rows(draft, plan, flight);
   }
-  plan.segments = shared_segments(plan.spans, plan.block_ids);
+  if (limits_.policy.lru_prefix_cache) {
+    for (const Draft& draft : drafts_) offer_computed_blocks(draft);
+  }
+  if (limits_.policy.shared_attention) {
+    plan.segments = shared_segments(plan.spans, plan.block_ids);
+  }
   CHECK(plan.n_rows() <= limits_.token_budget);
   CHECK(plan.n_rows() > 0 || !in_flight_.empty() || done());
 

@@ -109,12 +109,15 @@ class Scheduler {
   bool admit_ready_sequences(StepPlan& plan);
   void admit_nodes(StepPlan& plan, TokenBudget& budget);
   bool start_node(int32_t node, StepPlan& plan);
+  void take_cached_blocks(int32_t node);
+  void offer_computed_blocks(const Draft& draft);
   bool fits(int32_t n_blocks) const { return pool_.n_free() - n_reserved_ >= n_blocks; }
   void reserve_for_running();
   int32_t blocks_to_end(const Sequence& sequence) const;
   int32_t blocks_to_first_end(int32_t node) const;
   bool take_block_for_next_row(int32_t sequence);
   void yield(int32_t sequence);
+  int32_t predicted_length(const SequenceSpec& spec, int32_t n_sampled) const;
   BlockTable start_from(int32_t node, StepPlan& plan);
   void drop_dependent(int32_t node);
   void release_idle_nodes(int32_t except);

@@ -16,6 +16,7 @@ class TokenBudget {
     n_left_ -= granted;
     return granted;
   }
+  int32_t n_left() const { return n_left_; }
   bool empty() const { return n_left_ == 0; }
 
  private:

@@ -50,3 +50,40 @@ TEST_CASE("blocks_for rounds up") {
   CHECK(blocks_for(32, 32) == 1);
   CHECK(blocks_for(33, 32) == 2);
 }
+
+TEST_CASE("content is found, in use or free, until its block is handed out for something else") {
+  BlockPool pool(2, ReuseOrder::kOldestFirst);
+  const int32_t a = *pool.allocate();
+  const int32_t b = *pool.allocate();
+  pool.set_content(a, 100);
+  pool.set_content(b, 200);
+  CHECK(*pool.take_content(100) == a);
+  CHECK(pool.reference_count(a) == 2);
+  pool.drop_reference(a);
+  pool.drop_reference(a);
+  pool.drop_reference(b);
+  CHECK(pool.n_free() == 2);
+  CHECK(*pool.take_content(200) == b);  // free, and taken again as it is
+  CHECK(pool.n_free() == 1);
+  CHECK(*pool.allocate() == a);
+  CHECK_FALSE(pool.take_content(100).has_value());
+  CHECK_FALSE(pool.take_content(300).has_value());
+}
+
+TEST_CASE("the oldest free block goes first when old content should stay findable") {
+  BlockPool pool(3, ReuseOrder::kOldestFirst);
+  for (int i = 0; i < 3; ++i) CHECK(*pool.allocate() == i);
+  pool.drop_reference(1);
+  pool.drop_reference(0);
+  CHECK(*pool.allocate() == 1);
+  CHECK(*pool.allocate() == 0);
+}
+
+TEST_CASE("two blocks with one content: the first keeps it") {
+  BlockPool pool(2, ReuseOrder::kOldestFirst);
+  const int32_t a = *pool.allocate();
+  const int32_t b = *pool.allocate();
+  pool.set_content(a, 7);
+  pool.set_content(b, 7);
+  CHECK(*pool.take_content(7) == a);
+}

@@ -77,6 +77,24 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
     CHECK(folder.answers(options, &metrics) == expected);
     CHECK(metrics.tokens.prefill_computed > metrics.tokens.prefill_ideal);
   }
+  SUBCASE("every part of the plan turned off") {
+    RunOptions options = base;
+    options.sharing = Sharing::kLru;
+    options.max_num_batched_tokens = 64;
+    CHECK(folder.answers(options) == expected);
+    options = base;
+    options.shared_attention = false;
+    CHECK(folder.answers(options) == expected);
+    options = base;
+    options.order = Order::kFile;
+    CHECK(folder.answers(options) == expected);
+    options = base;
+    options.chunked_prefill = false;
+    CHECK(folder.answers(options) == expected);
+    options = base;
+    options.length_prediction = false;
+    CHECK(folder.answers(options) == expected);
+  }
   SUBCASE("a KV pool that holds little more than the longest request") {
     RunOptions options = base;
     const int64_t block_bytes = resolve(base, open_model(model).config).kv_bytes_per_block;

@@ -120,9 +120,9 @@ struct TestJob {
   std::deque<SamplingParams> params;
   Job job;
 
-  void finish() {
+  void finish(bool shared = true) {
     spans.assign(prompts.begin(), prompts.end());
-    tree = build_prefix_tree(spans);
+    tree = shared ? build_prefix_tree(spans) : flat_tree(spans);
     job.prompts = spans;
     job.tree = &tree;
     job.score_top.resize(prompts.size(), -1);
@@ -177,7 +177,9 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
   }
   const ScheduleCounters& c = scheduler.counters();
   CHECK(scheduler.pool().n_used() == 0);
-  CHECK(c.prefill_rows == prefix_stats(test.tree).n_tree_tokens);
+  if (!limits.policy.lru_prefix_cache) {
+    CHECK(c.prefill_rows == prefix_stats(test.tree).n_tree_tokens);
+  }
   if (depth == 1) CHECK(engine.n_rows() == c.prefill_rows + c.decode_rows + c.recomputed_rows);
   for (size_t p = 0; p < test.prompts.size(); ++p) {
     if (test.job.score_top[p] < 0) continue;
@@ -194,7 +196,7 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
   return c;
 }
 
-TestJob random_job(std::mt19937& random) {
+TestJob random_job(std::mt19937& random, bool shared = true) {
   TestJob test;
   const auto below = [&](int n) { return static_cast<int>(random() % n); };
   const int n_prompts = 1 + below(30);
@@ -209,7 +211,7 @@ TestJob random_job(std::mt19937& random) {
     }
     test.prompts.push_back(prompt);
   }
-  test.finish();
+  test.finish(shared);
   for (int p = 0; p < n_prompts; ++p) {
     for (int choice = below(5) == 0 ? 1 + below(5) : 1; choice > 0; --choice) {
       test.add_sequence(p, below(8) == 0 ? below(3) : below(below(2) ? 60 : 500), below(5) == 0);
@@ -232,29 +234,55 @@ TEST_CASE("a shared prefix is computed once, and a step mixes decodes with prefi
   test.finish();
   for (int p = 0; p < 20; ++p) test.add_sequence(p, 10);
   Recorder recorder(test.job.sequences.size());
-  const ScheduleCounters c = run(test, {64, 1000}, 1, recorder);
+  const ScheduleCounters c = run(test, {64, 1000, {}}, 1, recorder);
   CHECK(c.prefill_rows == 100 + 20 + 190);
   CHECK(c.recomputed_rows == 0);
   CHECK(c.n_yields == 0);
   CHECK(c.copied_tokens == 19 * (100 % kKvBlockTokens));  // the last dependent takes the original
 }
 
-TEST_CASE("answers do not depend on budget, memory or steps in flight") {
+TEST_CASE("answers do not depend on budget, memory, policy or steps in flight") {
   std::mt19937 random(7);
-  int64_t n_yields = 0, n_recomputed = 0;
-  for (int round = 0; round < 400; ++round) {
-    TestJob test = random_job(random);
+  int64_t n_yields = 0, n_recomputed = 0, n_reused = 0;
+  for (int round = 0; round < 800; ++round) {
+    SchedulePolicy policy;
+    policy.chunked_prefill = random() % 3 > 0;
+    policy.length_prediction = random() % 3 > 0;
+    policy.shared_attention = random() % 3 > 0;
+    policy.lru_prefix_cache = random() % 3 == 0;
+    TestJob test = random_job(random, !policy.lru_prefix_cache && random() % 4 > 0);
     const int32_t budgets[] = {1, 3, 16, 64, 1000};
     const int32_t slack[] = {0, 1, 3, 8, 500};
     const ScheduleLimits limits{budgets[random() % 5],
-                                test.blocks_of_largest() + slack[random() % 5]};
+                                test.blocks_of_largest() + slack[random() % 5], policy};
     Recorder recorder(test.job.sequences.size());
     const ScheduleCounters c = run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder);
     n_yields += c.n_yields;
     n_recomputed += c.recomputed_rows;
+    if (policy.lru_prefix_cache) n_reused += prefix_stats(test.tree).n_tree_tokens - c.prefill_rows;
   }
   CHECK(n_yields > 20);  // the small pools were small enough to matter
   CHECK(n_recomputed > 100);
+  CHECK(n_reused > 1000);
+}
+
+TEST_CASE("without chunked prefill no step mixes decodes with prefill") {
+  std::mt19937 random(9);
+  for (int round = 0; round < 30; ++round) {
+    TestJob test = random_job(random);
+    SchedulePolicy policy;
+    policy.chunked_prefill = false;
+    Scheduler scheduler(test.job, {200, 5000, policy});
+    HashEngine engine(5000);
+    Recorder recorder(test.job.sequences.size());
+    while (!scheduler.done()) {
+      const StepPlan plan = scheduler.next_step();
+      const auto n_decodes =
+          std::count(plan.token_ids.begin(), plan.token_ids.end(), StepPlan::kFromSlot);
+      CHECK((n_decodes == 0 || n_decodes == plan.n_rows()));
+      scheduler.commit(engine.execute(plan), recorder);
+    }
+  }
 }
 
 TEST_CASE("with enough memory nothing yields and nothing is computed twice") {
@@ -262,7 +290,7 @@ TEST_CASE("with enough memory nothing yields and nothing is computed twice") {
   for (int round = 0; round < 50; ++round) {
     TestJob test = random_job(random);
     Recorder recorder(test.job.sequences.size());
-    const ScheduleCounters c = run(test, {256, 5000}, 1, recorder);
+    const ScheduleCounters c = run(test, {256, 5000, {}}, 1, recorder);
     CHECK(c.n_yields == 0);
     CHECK(c.recomputed_rows == 0);
   }
