@@ -18,7 +18,7 @@ inline constexpr int32_t kMaxItemRows = 256;
 
 struct GemmItem {
   TensorType type = TensorType::kF32;
-  const std::byte* panels = nullptr;  // the first of ceil(n_cols / 16) panels
+  const std::byte* panels = nullptr;       // the first of ceil(n_cols / 16) panels
   const std::byte* next_panels = nullptr;  // what the same thread may run next: only a hint
   int32_t n_in = 0;
   int32_t n_cols = 0;
