@@ -78,6 +78,7 @@ class Evaluator {
   Flow run_with(const Stmt& stmt, std::string* out);
   void run_set(const Stmt& stmt);
   void run_call_block(const Stmt& stmt, std::string* out);
+  void append_block(const Value& value, std::string* out);
   void check_namespaces(const Expr& target);
 
   Runtime& rt_;

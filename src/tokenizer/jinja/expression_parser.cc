@@ -269,10 +269,10 @@ ExprPtr ExpressionParser::name_or_literal(bool with_namespace) {
   return node;
 }
 
-bool ExpressionParser::at_tuple_end(std::string_view end_name) const {
+bool ExpressionParser::at_tuple_end() const {
   const Token& token = in_.current();
   return token.type == TokenType::kVariableEnd || token.type == TokenType::kBlockEnd ||
-         token.is_operator(")") || (!end_name.empty() && token.is_name(end_name));
+         token.is_operator(")");
 }
 
 ExprPtr ExpressionParser::tuple(const TupleRules& rules) { return tuple_of(rules, false, false); }
@@ -283,7 +283,7 @@ ExprPtr ExpressionParser::tuple_of(const TupleRules& rules, bool is_target, bool
   bool is_tuple = false;
   for (;;) {
     if (!node->children.empty()) in_.expect_operator(",");
-    if (at_tuple_end(rules.end_name)) break;
+    if (at_tuple_end()) break;
     add_child(node.get(), is_target ? primary(with_namespace) : expression(rules.with_condition));
     if (!in_.current().is_operator(",")) break;
     is_tuple = true;
@@ -296,8 +296,8 @@ ExprPtr ExpressionParser::tuple_of(const TupleRules& rules, bool is_target, bool
   return node;
 }
 
-ExprPtr ExpressionParser::target(std::string_view end_name, bool with_namespace) {
-  ExprPtr node = tuple_of({.end_name = end_name}, true, with_namespace);
+ExprPtr ExpressionParser::target(bool with_namespace) {
+  ExprPtr node = tuple_of({}, true, with_namespace);
   if (!can_assign(*node)) {
     fail_at_line(node->line, fmt::format("can't assign to '{}'", std::string(kind_name(*node))));
   }

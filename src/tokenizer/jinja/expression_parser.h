@@ -19,16 +19,15 @@ class ExpressionParser {
   explicit ExpressionParser(TokenStream* stream) : in_(*stream) {}
 
   struct TupleRules {
-    bool with_condition = true;      // may hold if-else
-    std::string_view end_name = {};  // a name that ends the tuple as brackets do
-    bool in_parentheses = false;     // "()" is an empty tuple
+    bool with_condition = true;   // may hold if-else
+    bool in_parentheses = false;  // "()" is an empty tuple
   };
 
   ExprPtr expression(bool with_condition = true);
   // One expression, or a tuple of several between commas.
   ExprPtr tuple(const TupleRules& rules);
   // A name or a tuple of names; with_namespace allows ns.attribute.
-  ExprPtr target(std::string_view end_name, bool with_namespace);
+  ExprPtr target(bool with_namespace);
   ExprPtr name_target();
   // "| name(args) | name ..." applied to `input`, which is null for a block's text.
   ExprPtr filters(ExprPtr input);
@@ -59,7 +58,7 @@ class ExpressionParser {
   ExprPtr call(ExprPtr callee);
   Arguments arguments();
   std::string dotted_name();
-  bool at_tuple_end(std::string_view end_name) const;
+  bool at_tuple_end() const;
   ExprPtr tuple_of(const TupleRules& rules, bool is_target, bool with_namespace);
 
   TokenStream& in_;

@@ -64,7 +64,7 @@ Value last(Runtime& rt, CallArgs args) {
   if (!is_reversible(value))
     rt.fail(fmt::format("'{}' object is not reversible", type_name(value)));
   if (value.is_string()) {
-    if (value.n_chars() > 0) return get_item(rt, value, Value::integer(-1)).with_markup(false);
+    if (value.n_chars() > 0) return get_item(rt, value, Value::integer(-1));
   } else {
     const std::vector<Value> items = collect(rt, value);
     if (!items.empty()) return items.back();
@@ -88,7 +88,8 @@ Value sort(Runtime& rt, CallArgs args) {
   const std::vector<Value> given =
       bind(rt, "sort", std::move(args), {"value", "reverse", "case_sensitive", "attribute"}, 1);
   const KeyFn key = sort_key(rt, given[3], truthy(given[2]));
-  return rt.list(sorted_by(rt, collect(rt, given[0]), key, truthy(given[1])));
+  const bool is_reversed = !given[1].is_missing() && to_index(rt, given[1]) != 0;
+  return rt.list(sorted_by(rt, collect(rt, given[0]), key, is_reversed));
 }
 
 KeyFn picking_key(Runtime& rt, const Value& attribute, bool case_sensitive) {
@@ -197,7 +198,8 @@ Value dictsort(Runtime& rt, CallArgs args) {
     const Value& value = pair.items()[by == "key" ? 0 : 1];
     return case_sensitive ? value : ignore_case(rt, value);
   };
-  return rt.list(sorted_by(rt, std::move(pairs), key, truthy(given[3])));
+  const bool is_reversed = !given[3].is_missing() && to_index(rt, given[3]) != 0;
+  return rt.list(sorted_by(rt, std::move(pairs), key, is_reversed));
 }
 
 Value batch(Runtime& rt, CallArgs args) {

@@ -154,6 +154,7 @@ Value truncate(Runtime& rt, CallArgs args) {
   const std::vector<Value> given =
       bind(rt, "truncate", std::move(args), {"s", "length", "killwords", "end", "leeway"}, 1);
   const Value& text = given[0];
+  if (text.is_undefined()) return text;
   to_string_argument(rt, text, "the truncated value");
   const int64_t length = given[1].is_missing() ? 255 : to_index(rt, given[1]);
   const Value end = given[3].is_missing() ? rt.string("...") : given[3];

@@ -39,6 +39,7 @@ void each_entry(Runtime& rt, CallArgs args, const Set& set) {
   if (args.positional.size() > 1) rt.fail("dict expected at most 1 argument");
   if (!args.positional.empty()) {
     const Value& source = args.positional[0];
+    if (source.is_undefined()) rt.fail(source.message());
     if (source.is_dict()) {
       for (const auto& [key, value] : source.as_dict().entries()) set(key, value);
     } else {

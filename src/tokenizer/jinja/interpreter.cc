@@ -139,7 +139,7 @@ Flow Evaluator::run_filter_block(const Stmt& stmt, std::string* out) {
   enter(stmt.scopes[0]);
   const Flow flow = run(stmt.bodies[0], &text);
   if (flow != Flow::kNormal) return flow;
-  append_text(rt_, filter_text(*stmt.exprs[0], rt_.string(std::move(text))), out);
+  append_block(filter_text(*stmt.exprs[0], rt_.string(std::move(text))), out);
   leave(stmt.scopes[0]);
   return Flow::kNormal;
 }
@@ -160,7 +160,13 @@ void Evaluator::run_call_block(const Stmt& stmt, std::string* out) {
   // A generation block only marks text: its body is printed as it is.
   const Value result =
       stmt.exprs[0] == nullptr ? body.as_object()->call(rt_, {}) : call(*stmt.exprs[0], body);
-  append_text(rt_, result, out);
+  append_block(result, out);
+}
+
+// Filter and call blocks print text only; other values are not turned into text.
+void Evaluator::append_block(const Value& value, std::string* out) {
+  if (!value.is_string()) rt_.fail("a block gave a " + type_name(value) + " instead of text");
+  append_text(rt_, value, out);
 }
 
 std::string render(const Template& tree, Runtime& rt) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 
 #include "base/error.h"
@@ -266,7 +267,8 @@ class Lexer {
       token.type = TokenType::kFloat;
       double number = 0;
       const auto result = std::from_chars(plain.data(), plain.data() + plain.size(), number);
-      if (result.ec != std::errc()) fail_at_line(line_, "number out of range: " + token.text);
+      // Too large or too small for a double: infinity or zero, as in Python.
+      if (result.ec != std::errc()) number = std::strtod(plain.c_str(), nullptr);
       token.number = Value::real(number);
     } else {
       int64_t number = 0;

@@ -119,10 +119,10 @@ class StatementParser {
 
   std::unique_ptr<Stmt> parse_for(const Token& tag) {
     auto stmt = make_stmt(StmtKind::kFor, tag.line);
-    stmt->target = expressions_.target("in", false);
+    stmt->target = expressions_.target(false);
     stmt->test_target = clone_target(*stmt->target);
     in_.expect_name("in");
-    stmt->exprs.push_back(expressions_.tuple({.with_condition = false, .end_name = "recursive"}));
+    stmt->exprs.push_back(expressions_.tuple({.with_condition = false}));
     stmt->exprs.push_back(in_.skip_name("if") ? expressions_.expression() : nullptr);
     stmt->is_recursive = in_.skip_name("recursive");
     stmt->bodies.push_back(block(tag, {"endfor", "else"}));
@@ -147,7 +147,7 @@ class StatementParser {
   }
 
   std::unique_ptr<Stmt> parse_set(const Token& tag) {
-    ExprPtr target = expressions_.target({}, true);
+    ExprPtr target = expressions_.target(true);
     if (in_.skip_operator("=")) {
       auto stmt = make_stmt(StmtKind::kSet, tag.line);
       stmt->target = std::move(target);
@@ -228,7 +228,7 @@ class StatementParser {
     std::vector<ExprPtr> values;
     while (in_.current().type != TokenType::kBlockEnd) {
       if (!values.empty()) in_.expect_operator(",");
-      stmt->exprs.push_back(expressions_.target({}, false));
+      stmt->exprs.push_back(expressions_.target(false));
       in_.expect_operator("=");
       values.push_back(expressions_.expression());
     }

@@ -83,6 +83,11 @@ class PercentFormatter {
 
   void conversion() {
     rt_.step();
+    if (peek() == '%') {
+      out_ += '%';
+      ++pos_;
+      return;
+    }
     Value argument;
     if (peek() == '(') {
       ++pos_;
@@ -119,10 +124,6 @@ class PercentFormatter {
     spec.type = peek();
     ++pos_;
     if (spec.align == '<') spec.zero = false;
-    if (spec.type == '%') {
-      out_ += '%';
-      return;
-    }
     if (argument.is_missing()) argument = next_argument();
     out_ += convert(argument, spec);
     check_text_size(rt_, out_.size());
@@ -164,6 +165,7 @@ class PercentFormatter {
                                   : rt_.string(repr(rt_, argument));
     if (spec.type == 'a') rt_.fail("%a is not supported");
     if (format_.is_markup()) text = escape_html(rt_, text);
+    if (spec.align == 0) spec.align = '>';
     spec.type = 's';
     spec.sign = '-';
     spec.alternate = false;

@@ -76,7 +76,7 @@ std::vector<std::string_view> split_spaces(std::string_view text, int64_t max_sp
   std::vector<std::string_view> parts;
   for (text = strip_left(text); !text.empty(); text = strip_left(text)) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) == max_splits) {
-      parts.push_back(strip_right(text));
+      parts.push_back(text);  // the rest keeps its trailing spaces
       break;
     }
     size_t end = 0;
@@ -93,7 +93,7 @@ std::vector<std::string_view> rsplit_spaces(std::string_view text, int64_t max_s
   std::vector<std::string_view> parts;
   for (text = strip_right(text); !text.empty(); text = strip_right(text)) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) == max_splits) {
-      parts.push_back(strip_left(text));
+      parts.push_back(text);
       break;
     }
     size_t start = text.size();

@@ -40,6 +40,19 @@ std::shared_ptr<const ListData> make_list(Heap* heap, std::vector<Value> items) 
       new ListData{std::move(items), extent.depth, extent.weight, {heap, n_bytes}});
 }
 
+// Keys and items compare as sets, values by identity.
+bool equal_views(const DictViewData& a, const DictViewData& b) {
+  if (a.part != b.part || a.part == DictPart::kValues) return &a == &b;
+  const DictData& other = b.dict.as_dict();
+  if (a.dict.as_dict().entries().size() != other.entries().size()) return false;
+  return std::all_of(a.dict.as_dict().entries().begin(), a.dict.as_dict().entries().end(),
+                     [&](const DictData::Entry& entry) {
+                       const Value* value = other.find(entry.first);
+                       return value != nullptr &&
+                              (a.part == DictPart::kKeys || equal(entry.second, *value));
+                     });
+}
+
 }  // namespace
 
 void Heap::charge(int64_t n_bytes) {
@@ -313,6 +326,8 @@ bool equal(const Value& a, const Value& b) {
                            return value != nullptr && equal(entry.second, *value);
                          });
     }
+    case Kind::kDictView:
+      return equal_views(a.as_view(), b.as_view());
     case Kind::kRange: {
       const RangeData& x = a.as_range();
       const RangeData& y = b.as_range();
