@@ -1,6 +1,7 @@
 #include "args.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <map>
@@ -25,6 +26,26 @@ An input line, short or as in OpenAI's Batch API:
 Exit status: 0 all answered, 1 some requests failed (see "error" in the results),
 2 the run could not start or finish.)";
 
+// An option that takes one of several words; the first one is the default.
+template <typename T>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, T& value,
+                        const std::vector<std::pair<std::string, T>>& choices,
+                        const std::string& help) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : choices) words.push_back(word);
+  const auto take = [&value, choices, words, name](const std::string& typed) {
+    for (const auto& [word, meaning] : choices) {
+      if (word != typed) continue;
+      value = meaning;
+      return;
+    }
+    throw CLI::ValidationError(
+        fmt::format("{} is \"{}\"; expected one of {}", name, typed, fmt::join(words, ", ")));
+  };
+  return app.add_option_function<std::string>(name, take, help)
+      ->option_text(fmt::format("{} [{}]", fmt::join(words, "|"), words.front()));
+}
+
 void add_model(CLI::App& app, std::string& model) {
   app.add_option("-m,--model", model, "Model: a GGUF file")->required();
 }
@@ -38,12 +59,11 @@ void add_inputs(CLI::App& app, RunOptions& run) {
 }
 
 void add_plan_options(CLI::App& app, RunOptions& run) {
-  app.add_option("--sharing", run.sharing,
-                 "tree: compute each shared prefix once; none: every prompt by itself; lru: reuse "
-                 "blocks that happen to be in memory still, as servers do")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Sharing>{
-          {"tree", Sharing::kTree}, {"none", Sharing::kNone}, {"lru", Sharing::kLru}}))
-      ->default_str("tree");
+  add_choice<Sharing>(
+      app, "--sharing", run.sharing,
+      {{"tree", Sharing::kTree}, {"none", Sharing::kNone}, {"lru", Sharing::kLru}},
+      "tree: compute each shared prefix once; none: every prompt by itself; lru: reuse "
+      "blocks that happen to be in memory still, as servers do");
   app.add_option("--kv-memory", run.kv_memory_bytes,
                  "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available]")
       ->transform(CLI::AsSizeValue(false));
@@ -60,13 +80,10 @@ void add_plan_options(CLI::App& app, RunOptions& run) {
 
 // What the parts of the plan bring can be measured by turning them off; answers stay the same.
 void add_ablations(CLI::App& app, RunOptions& run) {
-  const std::map<std::string, bool> on_off{{"on", true}, {"off", false}};
+  const std::vector<std::pair<std::string, bool>> on_off{{"on", true}, {"off", false}};
   const std::string group = "Parts of the plan (for measurements; answers stay the same)";
-  app.add_option("--attention", run.shared_attention,
-                 "shared: read a shared prefix once for all its requests; flat: once for each")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, bool>{{"shared", true}, {"flat", false}}))
-      ->default_str("shared")
+  add_choice<bool>(app, "--attention", run.shared_attention, {{"shared", true}, {"flat", false}},
+                   "shared: read a shared prefix once for all its requests; flat: once for each")
       ->group(group);
   app.add_option(
          "--order", run.order,
@@ -75,15 +92,11 @@ void add_ablations(CLI::App& app, RunOptions& run) {
           std::map<std::string, Order>{{"ratio", Order::kRatio}, {"file", Order::kFile}}))
       ->default_str("ratio")
       ->group(group);
-  app.add_option("--chunked-prefill", run.chunked_prefill,
-                 "Mix decodes with chunks of prompts in one step")
-      ->transform(CLI::CheckedTransformer(on_off))
-      ->default_str("on")
+  add_choice<bool>(app, "--chunked-prefill", run.chunked_prefill, on_off,
+                   "Mix decodes with chunks of prompts in one step")
       ->group(group);
-  app.add_option("--length-prediction", run.length_prediction,
-                 "Set memory aside for predicted lengths, not for max_tokens")
-      ->transform(CLI::CheckedTransformer(on_off))
-      ->default_str("on")
+  add_choice<bool>(app, "--length-prediction", run.length_prediction, on_off,
+                   "Set memory aside for predicted lengths, not for max_tokens")
       ->group(group);
 }
 
@@ -121,16 +134,14 @@ void add_run(CLI::App& root, Args& args) {
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
                  "Tokens of prefill and decode that one step may process [512]")
       ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--kv-type", run.kv_type, "What keys and values are stored as")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, KvType>{{"f32", KvType::kF32},
-                                                                        {"f16", KvType::kF16},
-                                                                        {"bf16", KvType::kBF16},
-                                                                        {"int8", KvType::kInt8}}))
-      ->default_str("f32");
-  app.add_option("--precision", run.precision,
-                 "exact: f32 activations, the answer of an f32 reference")
-      ->check(CLI::IsMember({"exact"}))
-      ->capture_default_str();
+  add_choice<KvType>(app, "--kv-type", run.kv_type,
+                     {{"f32", KvType::kF32},
+                      {"f16", KvType::kF16},
+                      {"bf16", KvType::kBF16},
+                      {"int8", KvType::kInt8}},
+                     "What keys and values are stored as");
+  add_choice<std::string>(app, "--precision", run.precision, {{"exact", "exact"}},
+                          "exact: f32 activations, the answer of an f32 reference");
   add_ablations(app, run);
   app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2 or avx512")
       ->capture_default_str();

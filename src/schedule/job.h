@@ -31,8 +31,8 @@ struct Job {
 
 // The parts of the plan that can be turned off to see what they bring. Answers stay the same.
 struct SchedulePolicy {
-  bool chunked_prefill = true;  // decodes and prefill chunks share steps; off: prompts run whole,
-                                // in steps of their own, before any decode
+  bool chunked_prefill = true;    // decodes and prefill chunks share steps; off: prompts run whole,
+                                  // in steps of their own, before any decode
   bool length_prediction = true;  // off: every sequence is given memory up to its max_tokens
   bool shared_attention = true;   // off: no shared segments, each row reads its whole prefix itself
   bool lru_prefix_cache = false;  // the baseline of servers: prompts reuse full blocks that happen
