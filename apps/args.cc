@@ -85,12 +85,9 @@ void add_ablations(CLI::App& app, RunOptions& run) {
   add_choice<bool>(app, "--attention", run.shared_attention, {{"shared", true}, {"flat", false}},
                    "shared: read a shared prefix once for all its requests; flat: once for each")
       ->group(group);
-  app.add_option(
-         "--order", run.order,
-         "ratio: requests with many output tokens for their prompt first; file: input order")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Order>{{"ratio", Order::kRatio}, {"file", Order::kFile}}))
-      ->default_str("ratio")
+  add_choice<Order>(
+      app, "--order", run.order, {{"ratio", Order::kRatio}, {"file", Order::kFile}},
+      "ratio: requests with many output tokens for their prompt first; file: input order")
       ->group(group);
   add_choice<bool>(app, "--chunked-prefill", run.chunked_prefill, on_off,
                    "Mix decodes with chunks of prompts in one step")
