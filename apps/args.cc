@@ -112,22 +112,7 @@ void add_sampling_defaults(CLI::App& app, RunOptions& run) {
       ->capture_default_str();
 }
 
-void add_run(CLI::App& root, Args& args) {
-  CLI::App& app = *root.add_subcommand("run", "Answer all prompts");
-  app.footer(kFooter);
-  RunOptions& run = args.run;
-  add_model(app, run.model);
-  add_inputs(app, run);
-  app.add_option("-o,--output", run.output, "Results, one JSON object a line; - is standard output")
-      ->required();
-  app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
-  app.add_option("--report", run.report, "Write a JSON report to this file");
-  app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
-  app.add_flag("--usage-details", run.usage_details,
-               "Write cached_tokens with each result (they depend on the schedule)");
-  app.add_flag("-q,--quiet", run.quiet, "Errors only on standard error");
-  add_sampling_defaults(app, run);
-  add_plan_options(app, run);
+void add_engine_options(CLI::App& app, RunOptions& run) {
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
                  "Tokens of prefill and decode that one step may process [512]")
       ->check(CLI::Range(1, 1 << 20));
@@ -144,12 +129,51 @@ void add_run(CLI::App& root, Args& args) {
       ->capture_default_str();
 }
 
+void add_run(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand("run", "Answer all prompts");
+  app.footer(kFooter);
+  RunOptions& run = args.run;
+  add_model(app, run.model);
+  add_inputs(app, run);
+  app.add_option("-o,--output", run.output, "Results, one JSON object a line; - is standard output")
+      ->required();
+  app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
+  app.add_option("--report", run.report, "Write a JSON report to this file");
+  app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
+  app.add_flag("--usage-details", run.usage_details,
+               "Write cached_tokens with each result (they depend on the schedule)");
+  app.add_flag("-q,--quiet", run.quiet, "Errors only on standard error");
+  add_sampling_defaults(app, run);
+  add_plan_options(app, run);
+  add_engine_options(app, run);
+}
+
 void add_plan(CLI::App& root, Args& args) {
   CLI::App& app = *root.add_subcommand(
       "plan", "Show what prompts share and what a run would compute; loads no weights");
   add_model(app, args.run.model);
   add_inputs(app, args.run);
   add_plan_options(app, args.run);
+}
+
+void add_bench(CLI::App& root, Args& args) {
+  CLI::App& app = *root.add_subcommand(
+      "bench", "Run seeded workloads and compare with what this machine can do at most");
+  BenchOptions& bench = args.bench;
+  app.add_option("-m,--model", bench.run.model, "Model: a GGUF file");
+  app.add_option("--emit", bench.emit,
+                 "Write the workloads and a manifest.json into this folder, and run nothing");
+  app.add_option("--workload", bench.workloads, "Names, separated by commas or spaces [all]")
+      ->delimiter(',');
+  app.add_option("--seed", bench.seed, "Of the workloads")->capture_default_str();
+  app.add_option("--repeat", bench.repeat, "Runs of each, after one that does not count")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_flag("--ablate", bench.ablate,
+               "Run each switch by itself too, and check that the answers stay the same");
+  app.add_option("--json", bench.json, "Write every figure to this file");
+  add_plan_options(app, bench.run);
+  add_engine_options(app, bench.run);
 }
 
 void add_inspect(CLI::App& root, Args& args) {
@@ -189,6 +213,7 @@ std::optional<int> parse_args(int argc, char** argv, Args& args) {
   app.footer("prefold COMMAND --help tells more.");
   add_run(app, args);
   add_plan(app, args);
+  add_bench(app, args);
   add_inspect(app, args);
   add_tokenize(app, args);
   add_render(app, args);
@@ -197,11 +222,10 @@ std::optional<int> parse_args(int argc, char** argv, Args& args) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kCannotRun;
   }
-  const std::map<std::string, Command> commands{{"run", Command::kRun},
-                                                {"plan", Command::kPlan},
-                                                {"inspect", Command::kInspect},
-                                                {"tokenize", Command::kTokenize},
-                                                {"render", Command::kRender}};
+  const std::map<std::string, Command> commands{
+      {"run", Command::kRun},           {"plan", Command::kPlan},
+      {"bench", Command::kBench},       {"inspect", Command::kInspect},
+      {"tokenize", Command::kTokenize}, {"render", Command::kRender}};
   args.command = commands.at(app.get_subcommands().front()->get_name());
   return std::nullopt;
 }

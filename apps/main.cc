@@ -20,6 +20,8 @@ int dispatch(const prefold::Args& args) {
       return prefold::run_command(args.run);
     case prefold::Command::kPlan:
       return prefold::plan_command(args.run);
+    case prefold::Command::kBench:
+      return prefold::bench_command(args.bench);
     case prefold::Command::kInspect:
       return prefold::inspect_command(args.model);
     case prefold::Command::kTokenize:

@@ -1,0 +1,59 @@
+#include "bench/job_work.h"
+
+#include <doctest/doctest.h>
+
+namespace prefold {
+namespace {
+
+struct Example {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<TokenSpan> spans;
+  PrefixTree tree;
+  Job job;
+
+  Example(std::vector<std::vector<int32_t>> tokens, std::vector<int32_t> max_tokens)
+      : prompts(std::move(tokens)), spans(prompts.begin(), prompts.end()) {
+    tree = build_prefix_tree(spans);
+    job.prompts = spans;
+    job.tree = &tree;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      job.sequences.push_back({static_cast<int32_t>(i), max_tokens[i], nullptr, {}, 0});
+    }
+  }
+};
+
+TEST_CASE("a prompt alone: its tokens and all sampled ones but the last go through the layers") {
+  const Example example({{1, 2, 3}}, {4});
+  const JobWork work = work_of(example.job);
+  CHECK(work.rows == 3 + 3);
+  CHECK(work.attended == 1 + 2 + 3 + 4 + 5 + 6);
+  CHECK(work.sampled == 4);
+  CHECK(work.longest == 7);
+}
+
+TEST_CASE("a shared prefix counts once, a prompt that is only scored samples nothing") {
+  const Example example({{1, 2, 3, 4}, {1, 2, 9}, {1, 2, 3, 4}}, {1, 2, 0});
+  const JobWork work = work_of(example.job);
+  CHECK(work.rows == 2 + 2 + 1 + 1);
+  CHECK(work.attended == (1 + 2) + (3 + 4) + 3 + 4);
+  CHECK(work.sampled == 3);
+  CHECK(work.longest == 5);
+}
+
+TEST_CASE("FLOPs are two a multiply-add: matrices by row, keys and values by position, LM head") {
+  ModelConfig model;
+  model.n_layers = 2;
+  model.hidden_size = 8;
+  model.n_heads = 4;
+  model.n_kv_heads = 2;
+  model.head_dim = 3;
+  model.ffn_size = 16;
+  model.vocab_size = 100;
+  const double q = 8 * 12, kv = 8 * 6, ffn = 8 * 16;
+  CHECK(flops_of({1, 0, 0, 0}, model) == 2 * 2 * (2 * q + 2 * kv + 3 * ffn));
+  CHECK(flops_of({0, 1, 0, 0}, model) == 2 * 2 * 2 * 12);
+  CHECK(flops_of({0, 0, 1, 0}, model) == 2 * 8 * 100);
+}
+
+}  // namespace
+}  // namespace prefold
