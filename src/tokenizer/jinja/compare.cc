@@ -140,6 +140,7 @@ Value escape_html(Runtime& rt, const Value& value) {
   std::string out;
   out.reserve(text.text().size());
   for (char c : text.text()) {
+    check_text_size(rt, out.size());
     switch (c) {
       case '&':
         out += "&amp;";
@@ -160,7 +161,6 @@ Value escape_html(Runtime& rt, const Value& value) {
         out += c;
     }
   }
-  check_text_size(rt, out.size());
   return rt.string(std::move(out), true);
 }
 

@@ -88,7 +88,7 @@ Value Evaluator::eval(const Expr& node) {
     case ExprKind::kNamespace:
       break;  // only ever a target
   }
-  CHECK(false);
+  check_failed("unreachable: a target is evaluated", __FILE__, __LINE__);
 }
 
 std::vector<Value> Evaluator::eval_all(const std::vector<ExprPtr>& nodes) {

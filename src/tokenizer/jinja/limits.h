@@ -5,10 +5,10 @@
 
 namespace prefold::jinja {
 
-constexpr int64_t kMaxOutputBytes = int64_t{64} << 20;
+constexpr int64_t kMaxOutputBytes = int64_t{32} << 20;
 constexpr int64_t kMaxHeapBytes = int64_t{256} << 20;  // strings, lists and dicts alive at once
 constexpr int64_t kMaxStringBytes = kMaxOutputBytes;
-constexpr int64_t kMaxSteps = 20'000'000;    // expressions, statements, and 32 bytes of text each
+constexpr int64_t kMaxSteps = 50'000'000;    // expressions, statements, and 32 bytes of text each
 constexpr int64_t kMaxRangeItems = 100'000;  // the sandbox's own MAX_RANGE
 constexpr int32_t kMaxValueDepth = 200;      // lists in lists in ...
 constexpr int64_t kMaxValueWeight = 100'000'000;  // Value::weight

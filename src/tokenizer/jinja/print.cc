@@ -175,6 +175,7 @@ class JsonWriter {
     rt_.step_text(text.size());
     out_ += '"';
     for (size_t pos = 0; pos < text.size();) {
+      check_text_size(rt_, out_.size());
       const char32_t c = decode_at(text, &pos);
       const size_t short_escape = std::u32string_view(U"\"\\\n\r\t\f\b").find(c);
       if (short_escape != std::u32string_view::npos) {
@@ -190,7 +191,6 @@ class JsonWriter {
       }
     }
     out_ += '"';
-    check_text_size(rt_, out_.size());
   }
 
   Runtime& rt_;

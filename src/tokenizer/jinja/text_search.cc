@@ -9,6 +9,7 @@ namespace prefold::jinja {
 size_t find_text(std::string_view haystack, std::string_view needle, size_t from) {
   if (from > haystack.size()) return std::string_view::npos;
   if (needle.empty()) return from;
+  if (needle.size() == 1) return haystack.find(needle[0], from);
   const void* found =
       memmem(haystack.data() + from, haystack.size() - from, needle.data(), needle.size());
   if (found == nullptr) return std::string_view::npos;

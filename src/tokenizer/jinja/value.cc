@@ -95,7 +95,8 @@ Value Value::payload(Kind kind, std::shared_ptr<const void> data) {
 Value Value::string(Heap* heap, std::string text, bool markup) {
   const int64_t n_chars = count_code_points(text);
   const auto n_bytes = static_cast<int64_t>(sizeof(StringData) + text.size());
-  if (n_bytes > kMaxStringBytes) refuse("a text grows beyond 64 MiB");
+  if (n_bytes > kMaxStringBytes)
+    refuse(fmt::format("a text grows beyond {} MiB", kMaxStringBytes >> 20));
   Value value = payload(Kind::kString, std::shared_ptr<const StringData>(new StringData{
                                            std::move(text), n_chars, {heap, n_bytes}}));
   value.markup_ = markup;
