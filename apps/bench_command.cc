@@ -31,6 +31,17 @@ int64_t pool_of_percent(const WorkloadNeeds& needs, int64_t percent) {
 constexpr Switch kSwitches[] = {
     {"default", [](RunOptions&, const WorkloadNeeds&) {}},
     {"sharing none", [](RunOptions& o, const WorkloadNeeds&) { o.sharing = Sharing::kNone; }},
+    {"sharing lru", [](RunOptions& o, const WorkloadNeeds&) { o.sharing = Sharing::kLru; }},
+    {"sharing lru, KV pool 25 %",
+     [](RunOptions& o, const WorkloadNeeds& needs) {
+       o.sharing = Sharing::kLru;
+       o.kv_memory_bytes = pool_of_percent(needs, 25);
+     }},
+    {"attention flat", [](RunOptions& o, const WorkloadNeeds&) { o.shared_attention = false; }},
+    {"order file", [](RunOptions& o, const WorkloadNeeds&) { o.order = Order::kFile; }},
+    {"chunked prefill off", [](RunOptions& o, const WorkloadNeeds&) { o.chunked_prefill = false; }},
+    {"length prediction off",
+     [](RunOptions& o, const WorkloadNeeds&) { o.length_prediction = false; }},
     {"step of 128 tokens",
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 128; }},
     {"step of 2048 tokens",

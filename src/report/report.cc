@@ -176,6 +176,12 @@ std::string summary_table(const RunMetrics& metrics) {
                       human_count(tokens.prompt), human_count(tokens.prefill_computed),
                       human_percent(tokens.prompt - tokens.prefill_computed, tokens.prompt),
                       human_percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)));
+  if (tokens.recomputed > 0) {
+    add_row(table, "",
+            fmt::format("{} tokens computed once more, for want of KV memory "
+                        "(--kv-memory)",
+                        human_count(tokens.recomputed)));
+  }
   add_row(table, "output", fmt::format("{} tokens", human_count(tokens.output)));
   add_row(table, "speed",
           fmt::format("{} requests/s, {} prompt tokens/s, {} output tokens/s",
