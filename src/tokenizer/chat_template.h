@@ -21,7 +21,10 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
   // variables: an object such as {"messages": [...], "add_generation_prompt": true, "tools": null,
-  // "bos_token": "...", "eos_token": "..."}. now_unix_s feeds strftime_now. Thread safe.
+  // "bos_token": "...", "eos_token": "..."}. now_unix_s feeds strftime_now (local time). Thread
+  // safe. As apply_chat_template does, members of messages that are null are dropped, a message's
+  // reasoning is there as "thinking" and as "reasoning_content" whichever name it came under, and
+  // absent "tools" and "documents" are none, an absent "add_generation_prompt" is false.
   // Throws RequestError("template_error") for raise_exception, undefined values and exceeded
   // limits.
   std::string render(const nlohmann::ordered_json& variables, int64_t now_unix_s) const;

@@ -204,15 +204,17 @@ TEST_CASE("mutated templates end with text or with one of our errors") {
       const std::string& other = seeds[below(seeds.size())];
       const size_t at = below(source.size() + 1);
       const size_t from = below(other.size() + 1);
+      const size_t n_old = 1 + below(8);
+      const size_t n_new = 1 + below(20);
       switch (below(4)) {
         case 0:
-          source.erase(at, 1 + below(8));
+          source.erase(at, n_old);
           break;
         case 1:
-          source.insert(at, other.substr(from, 1 + below(20)));
+          source.insert(at, other.substr(from, n_new));
           break;
         case 2:
-          source.replace(at, 1 + below(5), other.substr(from, 1 + below(5)));
+          source.replace(at, n_old, other.substr(from, n_new));
           break;
         default:
           if (at < source.size()) source[at] = static_cast<char>(random());

@@ -70,6 +70,19 @@ struct Expr {
   VariableRef variable;
 };
 
+// Calls visit(child) for every expression directly inside another one.
+template <typename Visit>
+void for_each_child(const Expr& node, const Visit& visit) {
+  const auto visit_if_any = [&visit](const ExprPtr& child) {
+    if (child != nullptr) visit(*child);
+  };
+  for (const ExprPtr& child : node.children) visit_if_any(child);
+  for (const ExprPtr& child : node.arguments.positional) visit_if_any(child);
+  for (const auto& [name, child] : node.arguments.named) visit_if_any(child);
+  visit_if_any(node.arguments.star);
+  visit_if_any(node.arguments.double_star);
+}
+
 // How a scope's variable gets its first value.
 struct VariableLoad {
   enum class From : uint8_t { kContext, kOuter, kNothing, kParameter };

@@ -10,8 +10,7 @@
 
 namespace prefold::jinja {
 
-// A node without children; links are made with set_children, which bounds the depth.
-ExprPtr make_expr(ExprKind kind, int32_t line);
+// A copy of a target, not yet resolved.
 ExprPtr clone_target(const Expr& target);
 
 class ExpressionParser {

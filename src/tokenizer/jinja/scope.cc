@@ -5,93 +5,12 @@
 
 #include "tokenizer/jinja/builtins.h"
 #include "tokenizer/jinja/limits.h"
+#include "tokenizer/jinja/special_names.h"
 #include "tokenizer/jinja/symbols.h"
 #include "tokenizer/jinja/token.h"
 
 namespace prefold::jinja {
 namespace {
-
-template <typename Visit>
-void for_each_child(const Expr& node, const Visit& visit) {
-  const auto visit_if_any = [&visit](const ExprPtr& child) {
-    if (child != nullptr) visit(*child);
-  };
-  for (const ExprPtr& child : node.children) visit_if_any(child);
-  for (const ExprPtr& child : node.arguments.positional) visit_if_any(child);
-  for (const auto& [name, child] : node.arguments.named) visit_if_any(child);
-  visit_if_any(node.arguments.star);
-  visit_if_any(node.arguments.double_star);
-}
-
-// --- Which special names (loop, caller, kwargs, varargs) a body reads before it sets them. ---
-
-class SpecialNames {
- public:
-  explicit SpecialNames(std::set<std::string> names) : names_(std::move(names)) {}
-
-  std::set<std::string> read_in(const Body& body) {
-    visit(body);
-    return std::move(read_);
-  }
-
- private:
-  void read(const ExprPtr& node) {
-    if (node != nullptr) read(*node);
-  }
-  void read(const Expr& node) {
-    if (node.kind == ExprKind::kName && names_.count(node.text) != 0) read_.insert(node.text);
-    for_each_child(node, [this](const Expr& child) { read(child); });
-  }
-  void set(const ExprPtr& target) {
-    if (target == nullptr) return;
-    if (target->kind == ExprKind::kName) names_.erase(target->text);
-    for (const ExprPtr& child : target->children) set(child);
-  }
-  void visit(const Body& body) {
-    for (const auto& stmt : body) visit(*stmt);
-  }
-  void visit(const Stmt& stmt) {
-    switch (stmt.kind) {
-      case StmtKind::kFor:
-        set(stmt.target);
-        read(stmt.exprs[0]);
-        for (const Body& body : stmt.bodies) visit(body);
-        read(stmt.exprs[1]);
-        return;
-      case StmtKind::kIf:
-        for (size_t i = 0; i < stmt.bodies.size(); ++i) {
-          if (i < stmt.exprs.size()) read(stmt.exprs[i]);
-          visit(stmt.bodies[i]);
-        }
-        return;
-      case StmtKind::kWith: {
-        const size_t n_targets = stmt.exprs.size() / 2;
-        for (size_t i = 0; i < n_targets; ++i) set(stmt.exprs[i]);
-        for (size_t i = n_targets; i < stmt.exprs.size(); ++i) read(stmt.exprs[i]);
-        visit(stmt.bodies[0]);
-        return;
-      }
-      case StmtKind::kCallBlock:
-      case StmtKind::kMacro:
-        for (const ExprPtr& expr : stmt.exprs) read(expr);
-        for (const ExprPtr& parameter : stmt.macro.parameters) set(parameter);
-        for (const ExprPtr& value : stmt.macro.defaults) read(value);
-        for (const Body& body : stmt.bodies) visit(body);
-        return;
-      case StmtKind::kFilterBlock:
-        visit(stmt.bodies[0]);
-        read(stmt.exprs[0]);
-        return;
-      default:
-        set(stmt.target);
-        for (const ExprPtr& expr : stmt.exprs) read(expr);
-        for (const Body& body : stmt.bodies) visit(body);
-    }
-  }
-
-  std::set<std::string> names_;
-  std::set<std::string> read_;
-};
 
 // --- First pass over a block: the names that it reads and sets itself, inner blocks left out. ---
 
@@ -321,7 +240,7 @@ class Resolver {
     }
     Symbols loop(frame.symbols, function);
     stmt->is_extended =
-        stmt->is_recursive || !SpecialNames({"loop"}).read_in(stmt->bodies[0]).empty();
+        stmt->is_recursive || !special_names_read({"loop"}, stmt->bodies[0]).empty();
     if (stmt->is_extended) loop.declare_parameter("loop");
     Analysis::parameter(*stmt->target, &loop);
     analysis_.body(stmt->bodies[0], &loop);
@@ -377,7 +296,7 @@ class Resolver {
     analysis_.body(stmt->bodies[0], &symbols);
 
     const std::set<std::string> special =
-        SpecialNames({"caller", "kwargs", "varargs"}).read_in(stmt->bodies[0]);
+        special_names_read({"caller", "kwargs", "varargs"}, stmt->bodies[0]);
     const auto has_parameter = [&macro](std::string_view text) {
       return std::any_of(macro.parameters.begin(), macro.parameters.end(),
                          [text](const ExprPtr& parameter) { return parameter->text == text; });

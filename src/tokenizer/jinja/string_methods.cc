@@ -157,7 +157,8 @@ Value rsplit(Runtime& rt, const Value& self, CallArgs args) {
 Value splitlines(Runtime& rt, const Value& self, CallArgs args) {
   const std::vector<Value> given = bind(rt, "splitlines", std::move(args), {"keepends"}, 0);
   rt.step_text(self.text().size());
-  return list_of(rt, self, split_lines(self.text(), truthy(given[0])));
+  const bool keeps_ends = !given[0].is_missing() && to_index(rt, given[0]) != 0;
+  return list_of(rt, self, split_lines(self.text(), keeps_ends));
 }
 
 Value partition_any(Runtime& rt, const Value& self, CallArgs args, bool from_right) {

@@ -6,31 +6,13 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "tokenizer/jinja/extent.h"
 #include "tokenizer/jinja/limits.h"
 #include "tokenizer/jinja/object.h"
 #include "tokenizer/jinja/unicode.h"
 
 namespace prefold::jinja {
 namespace {
-
-constexpr size_t kIndexedDictSize = 16;
-
-[[noreturn]] void refuse(const std::string& what) {
-  throw RequestError("template_error", "chat template: " + what);
-}
-
-// Nesting and size of a container that holds `items`, bounded.
-struct Extent {
-  int32_t depth = 1;
-  int64_t weight = 1;
-
-  void add(const Value& item) {
-    depth = std::max(depth, item.depth() + 1);
-    weight += item.weight();
-    if (depth > kMaxValueDepth) refuse("lists or dicts are nested too deeply");
-    if (weight > kMaxValueWeight) refuse("a list or dict is too large");
-  }
-};
 
 std::shared_ptr<const ListData> make_list(Heap* heap, std::vector<Value> items) {
   Extent extent;
@@ -40,24 +22,22 @@ std::shared_ptr<const ListData> make_list(Heap* heap, std::vector<Value> items) 
       new ListData{std::move(items), extent.depth, extent.weight, {heap, n_bytes}});
 }
 
-// Keys and items compare as sets, values by identity.
-bool equal_views(const DictViewData& a, const DictViewData& b) {
-  if (a.part != b.part || a.part == DictPart::kValues) return &a == &b;
-  const DictData& other = b.dict.as_dict();
-  if (a.dict.as_dict().entries().size() != other.entries().size()) return false;
-  return std::all_of(a.dict.as_dict().entries().begin(), a.dict.as_dict().entries().end(),
-                     [&](const DictData::Entry& entry) {
-                       const Value* value = other.find(entry.first);
-                       return value != nullptr &&
-                              (a.part == DictPart::kKeys || equal(entry.second, *value));
-                     });
+}  // namespace
+
+void refuse_value(const std::string& what) {
+  throw RequestError("template_error", "chat template: " + what);
 }
 
-}  // namespace
+void Extent::add(const Value& item) {
+  depth = std::max(depth, item.depth() + 1);
+  weight += item.weight();
+  if (depth > kMaxValueDepth) refuse_value("lists or dicts are nested too deeply");
+  if (weight > kMaxValueWeight) refuse_value("a list or dict is too large");
+}
 
 void Heap::charge(int64_t n_bytes) {
   if (n_bytes > limit_bytes_ - live_bytes_) {
-    refuse(fmt::format("needs more than {} MiB of memory", limit_bytes_ >> 20));
+    refuse_value(fmt::format("needs more than {} MiB of memory", limit_bytes_ >> 20));
   }
   live_bytes_ += n_bytes;
 }
@@ -96,7 +76,7 @@ Value Value::string(Heap* heap, std::string text, bool markup) {
   const int64_t n_chars = count_code_points(text);
   const auto n_bytes = static_cast<int64_t>(sizeof(StringData) + text.size());
   if (n_bytes > kMaxStringBytes)
-    refuse(fmt::format("a text grows beyond {} MiB", kMaxStringBytes >> 20));
+    refuse_value(fmt::format("a text grows beyond {} MiB", kMaxStringBytes >> 20));
   Value value = payload(Kind::kString, std::shared_ptr<const StringData>(new StringData{
                                            std::move(text), n_chars, {heap, n_bytes}}));
   value.markup_ = markup;
@@ -126,7 +106,8 @@ Value Value::range(int64_t start, int64_t stop, int64_t step) {
   // Leaves room for the sums that slices of ranges make.
   constexpr int64_t kLimit = int64_t{1} << 61;
   for (int64_t number : {start, stop, step}) {
-    if (number > kLimit || number < -kLimit) refuse("Range too big: its bounds leave 61 bits");
+    if (number > kLimit || number < -kLimit)
+      refuse_value("Range too big: its bounds leave 61 bits");
   }
   // Differences are taken as unsigned: they always fit, and there is at least one item.
   uint64_t n_items = 0;
@@ -140,7 +121,7 @@ Value Value::range(int64_t start, int64_t stop, int64_t step) {
               1;
   }
   if (n_items > static_cast<uint64_t>(kMaxRangeItems)) {
-    refuse(fmt::format("Range too big: ranges are limited to {} items", kMaxRangeItems));
+    refuse_value(fmt::format("Range too big: ranges are limited to {} items", kMaxRangeItems));
   }
   return payload(Kind::kRange, std::make_shared<const RangeData>(
                                    RangeData{start, stop, step, static_cast<int64_t>(n_items)}));
@@ -201,148 +182,6 @@ Value Value::with_markup(bool markup) const {
   Value copy = *this;
   copy.markup_ = markup;
   return copy;
-}
-
-DictData::~DictData() {
-  if (heap_ != nullptr) heap_->release(charged_bytes_);
-}
-
-const Value* DictData::find(const Value& key) const {
-  if (entries_.size() <= kIndexedDictSize) {
-    for (const Entry& entry : entries_) {
-      if (equal(entry.first, key)) return &entry.second;
-    }
-    return nullptr;
-  }
-  size_t hash = 0;
-  if (!hash_key(key, &hash)) return nullptr;
-  const auto [begin, end] = index_.equal_range(hash);
-  for (auto it = begin; it != end; ++it) {
-    const Entry& entry = entries_[it->second];
-    if (equal(entry.first, key)) return &entry.second;
-  }
-  return nullptr;
-}
-
-const Value* DictData::find(std::string_view key) const {
-  if (entries_.size() > kIndexedDictSize) {
-    return find(Value::string(nullptr, std::string(key)));
-  }
-  for (const Entry& entry : entries_) {
-    if (entry.first.is_string() && entry.first.text() == key) return &entry.second;
-  }
-  return nullptr;
-}
-
-void DictData::set(const Value& key, Value value) {
-  const Value* old = find(key);
-  Extent extent{depth_, old == nullptr ? weight_ : weight_ - old->weight() - key.weight()};
-  extent.add(key);
-  extent.add(value);
-  depth_ = extent.depth;
-  weight_ = extent.weight;
-  if (old != nullptr) {
-    *const_cast<Value*>(old) = std::move(value);
-    return;
-  }
-  constexpr auto kEntryBytes = static_cast<int64_t>(sizeof(Entry) + 4 * sizeof(void*));
-  if (heap_ != nullptr) heap_->charge(kEntryBytes);
-  charged_bytes_ += kEntryBytes;
-  entries_.emplace_back(key, std::move(value));
-  const auto add_to_index = [this](size_t place) {
-    size_t hash = 0;
-    CHECK(hash_key(entries_[place].first, &hash));
-    index_.emplace(hash, place);
-  };
-  if (entries_.size() == kIndexedDictSize + 1) {
-    for (size_t i = 0; i < entries_.size(); ++i) add_to_index(i);
-  } else if (entries_.size() > kIndexedDictSize + 1) {
-    add_to_index(entries_.size() - 1);
-  }
-}
-
-bool hash_key(const Value& key, size_t* hash) {
-  switch (key.kind()) {
-    case Kind::kList:
-    case Kind::kDict:
-    case Kind::kDictView:
-      return false;
-    case Kind::kBool:
-    case Kind::kInt:
-      *hash = std::hash<double>()(key.as_real());
-      return true;
-    case Kind::kFloat:
-      *hash = std::hash<double>()(key.as_real());
-      return true;
-    case Kind::kString:
-      *hash = std::hash<std::string>()(key.text());
-      return true;
-    case Kind::kTuple: {
-      size_t all = 0x9E3779B9;
-      for (const Value& item : key.items()) {
-        size_t one = 0;
-        if (!hash_key(item, &one)) return false;
-        all = all * 31 + one;
-      }
-      *hash = all;
-      return true;
-    }
-    case Kind::kObject:
-      *hash = std::hash<const void*>()(key.as_object());
-      return true;
-    default:
-      *hash = static_cast<size_t>(key.kind());
-      return true;
-  }
-}
-
-bool equal(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) {
-    if (a.is_integral() && b.is_integral()) return a.as_int() == b.as_int();
-    // long double holds every int64 and every double.
-    const auto wide = [](const Value& v) {
-      return v.is_integral() ? static_cast<long double>(v.as_int())
-                             : static_cast<long double>(v.as_real());
-    };
-    return wide(a) == wide(b);
-  }
-  if (a.kind() != b.kind()) return false;
-  switch (a.kind()) {
-    case Kind::kUndefined:
-    case Kind::kNone:
-      return true;
-    case Kind::kString:
-      return a.text() == b.text();
-    case Kind::kList:
-    case Kind::kTuple:
-      return a.identity() == b.identity() || std::equal(a.items().begin(), a.items().end(),
-                                                        b.items().begin(), b.items().end(), equal);
-    case Kind::kDict: {
-      if (a.identity() == b.identity()) return true;
-      const DictData& other = b.as_dict();
-      if (a.as_dict().entries().size() != other.entries().size()) return false;
-      return std::all_of(a.as_dict().entries().begin(), a.as_dict().entries().end(),
-                         [&other](const DictData::Entry& entry) {
-                           const Value* value = other.find(entry.first);
-                           return value != nullptr && equal(entry.second, *value);
-                         });
-    }
-    case Kind::kDictView:
-      return equal_views(a.as_view(), b.as_view());
-    case Kind::kRange: {
-      const RangeData& x = a.as_range();
-      const RangeData& y = b.as_range();
-      return x.n_items == y.n_items &&
-             (x.n_items == 0 || (x.start == y.start && (x.n_items == 1 || x.step == y.step)));
-    }
-    case Kind::kMethod:
-      return a.as_method().method == b.as_method().method &&
-             a.as_method().self.identity() == b.as_method().self.identity();
-    case Kind::kObject:
-      return a.as_object() == b.as_object();
-    default:
-      return a.identity() == b.identity();
-  }
 }
 
 bool truthy(const Value& value) {
