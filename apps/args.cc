@@ -121,18 +121,21 @@ void add_run(CLI::App& root, Args& args) {
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
                  "Tokens of prefill and decode that one step may process [512]")
       ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--kv-type", run.kv_type, "What keys and values are stored as")
+  app.add_option("--kv-type", run.kv_type,
+                 "What keys and values are stored as [f32; f16 with --precision fast]")
       ->transform(CLI::CheckedTransformer(std::map<std::string, KvType>{{"f32", KvType::kF32},
                                                                         {"f16", KvType::kF16},
                                                                         {"bf16", KvType::kBF16},
-                                                                        {"int8", KvType::kInt8}}))
-      ->default_str("f32");
-  app.add_option("--precision", run.precision,
-                 "exact: f32 activations, the answer of an f32 reference")
-      ->check(CLI::IsMember({"exact"}))
-      ->capture_default_str();
+                                                                        {"int8", KvType::kInt8}}));
+  app.add_option(
+         "--precision", run.precision,
+         "exact: f32 activations, the answer of an f32 reference; fast: activations in 8 bits "
+         "where weights are quantised")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
+          {"exact", Precision::kExact}, {"fast", Precision::kFast}}))
+      ->default_str("exact");
   add_ablations(app, run);
-  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2 or avx512")
+  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2, avx512 or avx512vnni")
       ->capture_default_str();
 }
 
