@@ -116,16 +116,19 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
                  "Tokens of prefill and decode that one step may process [512]")
       ->check(CLI::Range(1, 1 << 20));
-  add_choice<KvType>(app, "--kv-type", run.kv_type,
-                     {{"f32", KvType::kF32},
-                      {"f16", KvType::kF16},
-                      {"bf16", KvType::kBF16},
-                      {"int8", KvType::kInt8}},
-                     "What keys and values are stored as");
-  add_choice<std::string>(app, "--precision", run.precision, {{"exact", "exact"}},
-                          "exact: f32 activations, the answer of an f32 reference");
+  add_choice<std::optional<KvType>>(app, "--kv-type", run.kv_type,
+                                    {{"f32", KvType::kF32},
+                                     {"f16", KvType::kF16},
+                                     {"bf16", KvType::kBF16},
+                                     {"int8", KvType::kInt8}},
+                                    "What keys and values are stored as")
+      ->option_text("f32|f16|bf16|int8 [f32; f16 with --precision fast]");
+  add_choice<Precision>(
+      app, "--precision", run.precision, {{"exact", Precision::kExact}, {"fast", Precision::kFast}},
+      "exact: f32 activations, the answer of an f32 reference; fast: activations in 8 bits where "
+      "weights are quantised");
   add_ablations(app, run);
-  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2 or avx512")
+  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2, avx512 or avx512vnni")
       ->capture_default_str();
 }
 

@@ -1,9 +1,10 @@
 // kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
 //
 // For each shape, weight type and number of rows: the best and the median time of linear(), its
-// rate, and its share of the roofline: the least time that the FMA peak, the memory bandwidth and
-// the rate of expanding packed weights allow (whichever is largest). Weights are read from memory:
-// copies of the matrix larger than the caches are used in turn.
+// rate, and its share of the roofline: the least time that the peak of multiply-adds (f32, or of
+// bytes with --precision fast), the memory bandwidth and, for f32, the rate of expanding packed
+// weights allow (whichever is largest). With --precision fast also its rate over that of exact.
+// Weights are read from memory: copies of the matrix larger than the caches are used in turn.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,8 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -46,6 +49,7 @@ struct Options {
   int32_t reps = 15;
   double min_ms = 20.0;
   int32_t cold_mib = 96;
+  Precision precision = Precision::kExact;
   bool cpu_time = false;
   bool json = false;
 };
@@ -119,11 +123,12 @@ Sample time_linear(const Device& device, const std::vector<PackedMatrix>& weight
 }
 
 void print_result(const Options& options, const MachinePeaks& peaks, const Shape& shape,
-                  const std::string& type, int32_t n_rows, size_t bytes, const Sample& sample) {
+                  const std::string& type, int32_t n_rows, size_t bytes, const Sample& sample,
+                  double over_exact) {
   const double weights = static_cast<double>(shape.n_in) * shape.n_out;
   const double flops = 2.0 * weights * n_rows;
-  const double fma_s = flops / peaks.fma_flops;
-  const double floor_s = std::max({fma_s, static_cast<double>(bytes) / peaks.read_bytes_per_s,
+  const double peak_s = flops / peaks.multiply_add_flops;
+  const double floor_s = std::max({peak_s, static_cast<double>(bytes) / peaks.read_bytes_per_s,
                                    weights / peaks.expanded_weights_per_s});
   if (options.json) {
     fmt::print("{}\n",
@@ -136,17 +141,19 @@ void print_result(const Options& options, const MachinePeaks& peaks, const Shape
                               {"median_us", sample.median_s * 1e6},
                               {"gflops", flops / sample.best_s * 1e-9},
                               {"gb_per_s", static_cast<double>(bytes) / sample.best_s * 1e-9},
-                              {"share_of_fma_peak", fma_s / sample.best_s},
+                              {"share_of_peak", peak_s / sample.best_s},
+                              {"rate_over_exact", over_exact},
                               {"share_of_roofline", floor_s / sample.best_s}}
                    .dump());
   } else {
     fmt::print(
         "{:13} {:5} x {:5}  {:5} {:4} rows  best {:9.1f} us  median {:9.1f} us  "
-        "{:6.1f} GFLOP/s {:5.1f} GB/s {:5.1f} % FMA {:5.1f} % roofline\n",
+        "{:6.1f} GFLOP/s {:5.1f} GB/s {:5.1f} % peak {:5.1f} % roofline{}\n",
         shape.name, shape.n_in, shape.n_out, type, n_rows, sample.best_s * 1e6,
         sample.median_s * 1e6, flops / sample.best_s * 1e-9,
-        static_cast<double>(bytes) / sample.best_s * 1e-9, 100.0 * fma_s / sample.best_s,
-        100.0 * floor_s / sample.best_s);
+        static_cast<double>(bytes) / sample.best_s * 1e-9, 100.0 * peak_s / sample.best_s,
+        100.0 * floor_s / sample.best_s,
+        options.precision == Precision::kFast ? fmt::format("  {:.2f} x exact", over_exact) : "");
   }
   std::fflush(stdout);
 }
@@ -156,16 +163,16 @@ void print_peaks(const Options& options, const Device& device, const MachinePeak
   if (options.json) {
     fmt::print("{}\n", nlohmann::json{{"isa", device.kernels->isa},
                                       {"threads", options.n_threads},
-                                      {"fma_gflops_1_thread", single_flops * 1e-9},
-                                      {"fma_gflops", peaks.fma_flops * 1e-9},
+                                      {"peak_gflops_1_thread", single_flops * 1e-9},
+                                      {"peak_gflops", peaks.multiply_add_flops * 1e-9},
                                       {"read_gb_per_s", peaks.read_bytes_per_s * 1e-9}}
                            .dump());
   } else {
     fmt::print(
-        "{}, {} threads: FMA peak {:.1f} GFLOP/s ({:.1f} with one thread), memory read "
+        "{}, {} threads: multiply-add peak {:.1f} GFLOP/s ({:.1f} with one thread), memory read "
         "{:.1f} GB/s\n",
-        device.kernels->isa, options.n_threads, peaks.fma_flops * 1e-9, single_flops * 1e-9,
-        peaks.read_bytes_per_s * 1e-9);
+        device.kernels->isa, options.n_threads, peaks.multiply_add_flops * 1e-9,
+        single_flops * 1e-9, peaks.read_bytes_per_s * 1e-9);
   }
 }
 
@@ -178,12 +185,15 @@ bool wanted(const Options& options, const Shape& shape) {
 
 void run(const Options& options) {
   ThreadPool pool(options.n_threads);
-  const Device device{&pool, &find_cpu_kernels(options.isa)};
+  const Device device{&pool, &find_cpu_kernels(options.isa), options.precision};
+  const Device exact{device.pool, device.kernels, Precision::kExact};
   std::mt19937_64 rng(1);
   ThreadPool one(1);
-  const double single_flops = measure_fma_flops(device.kernels->isa, one);
+  const double single_flops =
+      measure_multiply_add_flops(device.kernels->isa, options.precision, one);
   MachinePeaks peaks;
-  peaks.fma_flops = measure_fma_flops(device.kernels->isa, pool);
+  peaks.multiply_add_flops =
+      measure_multiply_add_flops(device.kernels->isa, options.precision, pool);
   peaks.read_bytes_per_s = measure_read_bytes_per_s(pool);
   print_peaks(options, device, peaks, single_flops);
   for (const Shape& shape : kShapes) {
@@ -193,12 +203,20 @@ void run(const Options& options) {
       if (shape.n_in % traits_of(type).block_elements != 0) continue;
       const std::vector<PackedMatrix> weights =
           packed_copies(type, shape, options.cold_mib, pool, rng);
-      peaks.expanded_weights_per_s = measure_expanded_weights_per_s(device, type);
+      peaks.expanded_weights_per_s = options.precision == Precision::kExact
+                                         ? measure_expanded_weights_per_s(device, type)
+                                         : std::numeric_limits<double>::infinity();
       for (const int32_t n_rows : options.rows) {
         // The machine's clock and its other users change: the peak is the best seen so far.
-        peaks.fma_flops = std::max(peaks.fma_flops, measure_fma_flops(device.kernels->isa, pool));
+        peaks.multiply_add_flops =
+            std::max(peaks.multiply_add_flops,
+                     measure_multiply_add_flops(device.kernels->isa, options.precision, pool));
         const Sample sample = time_linear(device, weights, n_rows, options, rng);
-        print_result(options, peaks, shape, name, n_rows, weights[0].bytes(), sample);
+        double over_exact = 1.0;
+        if (options.precision == Precision::kFast) {
+          over_exact = time_linear(exact, weights, n_rows, options, rng).best_s / sample.best_s;
+        }
+        print_result(options, peaks, shape, name, n_rows, weights[0].bytes(), sample, over_exact);
       }
     }
   }
@@ -210,7 +228,10 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   prefold::Options options;
   CLI::App app("Times prefold's kernels against this machine's measured peaks.");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512 or auto");
+  app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
+  app.add_option("--precision", options.precision, "exact or fast")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, prefold::Precision>{
+          {"exact", prefold::Precision::kExact}, {"fast", prefold::Precision::kFast}}));
   app.add_option("--threads", options.n_threads)->check(CLI::Range(1, 1024));
   app.add_option("--shapes", options.shapes, "only shapes whose names contain one of these");
   app.add_option("--types", options.types, "weight types");

@@ -69,6 +69,56 @@ __attribute__((target("avx512f"))) int fma_loop_avx512() {
   }
   return 16;
 }
+__attribute__((target("avx2"))) int byte_loop_avx2() {
+  const __m256i ones = _mm256_set1_epi8(1);
+#define PREFOLD_CHAIN(n) __m256i chain##n = ones;
+  PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  for (int64_t i = 0; i < kFmaSteps; ++i) {
+#define PREFOLD_CHAIN(n)                                                      \
+  {                                                                           \
+    __m256i bytes = ones;                                                     \
+    asm volatile("" : "+x"(bytes));                                           \
+    chain##n = _mm256_add_epi16(chain##n, _mm256_maddubs_epi16(bytes, ones)); \
+    asm volatile("" : "+x"(chain##n));                                        \
+  }
+    PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  }
+  return 32;
+}
+__attribute__((target("avx512bw"))) int byte_loop_avx512() {
+  const __m512i ones = _mm512_set1_epi8(1);
+#define PREFOLD_CHAIN(n) __m512i chain##n = ones;
+  PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  for (int64_t i = 0; i < kFmaSteps; ++i) {
+#define PREFOLD_CHAIN(n)                                                      \
+  {                                                                           \
+    __m512i bytes = ones;                                                     \
+    asm volatile("" : "+v"(bytes));                                           \
+    chain##n = _mm512_add_epi16(chain##n, _mm512_maddubs_epi16(bytes, ones)); \
+    asm volatile("" : "+v"(chain##n));                                        \
+  }
+    PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  }
+  return 64;
+}
+__attribute__((target("avx512vnni,avx512bw"))) int byte_loop_avx512vnni() {
+  const __m512i ones = _mm512_set1_epi8(1);
+#define PREFOLD_CHAIN(n) __m512i chain##n = ones;
+  PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  for (int64_t i = 0; i < kFmaSteps; ++i) {
+#define PREFOLD_CHAIN(n)                                \
+  chain##n = _mm512_dpbusd_epi32(chain##n, ones, ones); \
+  asm volatile("" : "+v"(chain##n));
+    PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  }
+  return 64;
+}
 #undef PREFOLD_EACH_CHAIN
 #endif
 
@@ -82,12 +132,14 @@ int64_t read_all(const uint64_t* words, int64_t n) {
 
 }  // namespace
 
-double measure_fma_flops(std::string_view isa, ThreadPool& pool) {
+double measure_multiply_add_flops(std::string_view isa, Precision precision, ThreadPool& pool) {
   int (*loop)() = &fma_loop_scalar;
   int64_t fmas = kFmaSteps * kChains / 64;
 #if defined(__x86_64__)
-  if (isa == "avx2") loop = &fma_loop_avx2;
-  if (isa == "avx512") loop = &fma_loop_avx512;
+  const bool fast = precision == Precision::kFast;
+  if (isa == "avx2") loop = fast ? &byte_loop_avx2 : &fma_loop_avx2;
+  if (isa == "avx512") loop = fast ? &byte_loop_avx512 : &fma_loop_avx512;
+  if (isa == "avx512vnni") loop = fast ? &byte_loop_avx512vnni : &fma_loop_avx512;
   if (isa != "scalar") fmas = kFmaSteps * kChains;
 #endif
   int width = 1;

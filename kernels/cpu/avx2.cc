@@ -4,13 +4,18 @@
 #include "kernels/cpu/attention.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/gemm_int8.inc"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vocab.inc"
 
 namespace prefold {
 
 extern const CpuKernels kCpuKernels_avx2;
-const CpuKernels kCpuKernels_avx2{"avx2", &avx2::kGemmKernels, &avx2::kAttentionKernels,
-                                  &avx2::kElementwiseKernels, &avx2::kVocabKernels};
+const CpuKernels kCpuKernels_avx2{"avx2",
+                                  &avx2::kGemmKernels,
+                                  &avx2::kInt8Kernels,
+                                  &avx2::kAttentionKernels,
+                                  &avx2::kElementwiseKernels,
+                                  &avx2::kVocabKernels};
 
 }  // namespace prefold

@@ -4,13 +4,18 @@
 #include "kernels/cpu/attention.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/gemm_int8.inc"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vocab.inc"
 
 namespace prefold {
 
 extern const CpuKernels kCpuKernels_avx512;
-const CpuKernels kCpuKernels_avx512{"avx512", &avx512::kGemmKernels, &avx512::kAttentionKernels,
-                                    &avx512::kElementwiseKernels, &avx512::kVocabKernels};
+const CpuKernels kCpuKernels_avx512{"avx512",
+                                    &avx512::kGemmKernels,
+                                    &avx512::kInt8Kernels,
+                                    &avx512::kAttentionKernels,
+                                    &avx512::kElementwiseKernels,
+                                    &avx512::kVocabKernels};
 
 }  // namespace prefold

@@ -13,6 +13,8 @@
 
 namespace prefold {
 
+struct QuantBlock;
+
 // Rows one item may have: bounds the scratch an item needs.
 inline constexpr int32_t kMaxItemRows = 256;
 
@@ -24,8 +26,11 @@ struct GemmItem {
   int32_t n_cols = 0;
   const float* x = nullptr;  // (n_rows, n_in), rows x_stride floats apart
   int64_t x_stride = 0;
-  int32_t n_rows = 0;    // 1 .. kMaxItemRows
-  float* out = nullptr;  // (n_rows, n_cols), rows out_stride floats apart
+  const QuantBlock* quants =
+      nullptr;                // the rows in 8 bits, for gemm_int8.h only: row m, chunk c of
+  int64_t quants_stride = 0;  // 32 k at quants[c * quants_stride + m]
+  int32_t n_rows = 0;         // 1 .. kMaxItemRows
+  float* out = nullptr;       // (n_rows, n_cols), rows out_stride floats apart
   int64_t out_stride = 0;
   const float* bias = nullptr;  // n_cols values, or null
   bool add_to_out = false;

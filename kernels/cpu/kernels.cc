@@ -15,6 +15,7 @@ extern const CpuKernels kCpuKernels_scalar;
 #if defined(__x86_64__)
 extern const CpuKernels kCpuKernels_avx2;
 extern const CpuKernels kCpuKernels_avx512;
+extern const Int8Kernels kInt8Kernels_avx512vnni;
 #endif
 
 #if defined(__x86_64__)
@@ -22,6 +23,18 @@ extern const CpuKernels kCpuKernels_avx512;
 static bool has_f16c() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
+#if defined(__x86_64__)
+static const CpuKernels& avx512vnni_kernels() {
+  static const CpuKernels kernels = [] {
+    CpuKernels changed = kCpuKernels_avx512;
+    changed.isa = "avx512vnni";
+    changed.gemm_int8 = &kInt8Kernels_avx512vnni;
+    return changed;
+  }();
+  return kernels;
 }
 #endif
 
@@ -34,6 +47,7 @@ std::vector<const CpuKernels*> available_cpu_kernels() {
   if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     available.push_back(&kCpuKernels_avx512);
+    if (__builtin_cpu_supports("avx512vnni")) available.push_back(&avx512vnni_kernels());
   }
 #endif
   return available;

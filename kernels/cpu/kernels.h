@@ -8,13 +8,15 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/gemm_int8.h"
 #include "kernels/cpu/vocab.h"
 
 namespace prefold {
 
 struct CpuKernels {
-  std::string_view isa;  // "scalar", "avx2", "avx512"
+  std::string_view isa;  // "scalar", "avx2", "avx512", "avx512vnni"
   const GemmKernels* gemm;
+  const Int8Kernels* gemm_int8;
   const AttentionKernels* attention;
   const ElementwiseKernels* elementwise;
   const VocabKernels* vocab;

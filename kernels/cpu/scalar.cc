@@ -4,13 +4,18 @@
 #include "kernels/cpu/attention.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
+#include "kernels/cpu/gemm_int8.inc"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vocab.inc"
 
 namespace prefold {
 
 extern const CpuKernels kCpuKernels_scalar;
-const CpuKernels kCpuKernels_scalar{"scalar", &scalar::kGemmKernels, &scalar::kAttentionKernels,
-                                    &scalar::kElementwiseKernels, &scalar::kVocabKernels};
+const CpuKernels kCpuKernels_scalar{"scalar",
+                                    &scalar::kGemmKernels,
+                                    &scalar::kInt8Kernels,
+                                    &scalar::kAttentionKernels,
+                                    &scalar::kElementwiseKernels,
+                                    &scalar::kVocabKernels};
 
 }  // namespace prefold

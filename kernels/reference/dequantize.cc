@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <vector>
 
 #include "base/check.h"
 #include "base/half.h"
@@ -18,42 +19,41 @@ uint32_t load_u32(const uint8_t* p) {
 float load_f16(const uint8_t* p) { return f16_to_f32(load_u16(p)); }
 float to_float(int value) { return static_cast<float>(value); }
 
-void f32_element(const uint8_t* in, float* out) { *out = std::bit_cast<float>(load_u32(in)); }
-void f16_element(const uint8_t* in, float* out) { *out = load_f16(in); }
-void bf16_element(const uint8_t* in, float* out) { *out = bf16_to_f32(load_u16(in)); }
+// Added to a product it changes nothing, not even the sign of a zero.
+constexpr float kNoMinimum = -0.0f;
 
 // The 4-bit quantum of element i of a 32-element block.
 int nibble(const uint8_t* quanta, int i) { return i < 16 ? quanta[i] & 15 : quanta[i - 16] >> 4; }
 
-void q4_0_block(const uint8_t* in, float* out) {
+void q4_0_block(const uint8_t* in, Quantised* out) {
   const float d = load_f16(in);
-  for (int i = 0; i < 32; ++i) out[i] = d * to_float(nibble(in + 2, i) - 8);
+  for (int i = 0; i < 32; ++i) out[i] = {d, nibble(in + 2, i) - 8, kNoMinimum};
 }
 
-void q4_1_block(const uint8_t* in, float* out) {
+void q4_1_block(const uint8_t* in, Quantised* out) {
   const float d = load_f16(in), m = load_f16(in + 2);
-  for (int i = 0; i < 32; ++i) out[i] = d * to_float(nibble(in + 4, i)) + m;
+  for (int i = 0; i < 32; ++i) out[i] = {d, nibble(in + 4, i), m};
 }
 
 int with_fifth_bit(const uint8_t* quanta, uint32_t fifth_bits, int i) {
   return nibble(quanta, i) | static_cast<int>(fifth_bits >> i & 1u) << 4;
 }
 
-void q5_0_block(const uint8_t* in, float* out) {
+void q5_0_block(const uint8_t* in, Quantised* out) {
   const float d = load_f16(in);
   const uint32_t fifth_bits = load_u32(in + 2);
-  for (int i = 0; i < 32; ++i) out[i] = d * to_float(with_fifth_bit(in + 6, fifth_bits, i) - 16);
+  for (int i = 0; i < 32; ++i) out[i] = {d, with_fifth_bit(in + 6, fifth_bits, i) - 16, kNoMinimum};
 }
 
-void q5_1_block(const uint8_t* in, float* out) {
+void q5_1_block(const uint8_t* in, Quantised* out) {
   const float d = load_f16(in), m = load_f16(in + 2);
   const uint32_t fifth_bits = load_u32(in + 4);
-  for (int i = 0; i < 32; ++i) out[i] = d * to_float(with_fifth_bit(in + 8, fifth_bits, i)) + m;
+  for (int i = 0; i < 32; ++i) out[i] = {d, with_fifth_bit(in + 8, fifth_bits, i), m};
 }
 
-void q8_0_block(const uint8_t* in, float* out) {
+void q8_0_block(const uint8_t* in, Quantised* out) {
   const float d = load_f16(in);
-  for (int i = 0; i < 32; ++i) out[i] = d * to_float(static_cast<int8_t>(in[2 + i]));
+  for (int i = 0; i < 32; ++i) out[i] = {d, static_cast<int8_t>(in[2 + i]), kNoMinimum};
 }
 
 // Two-bit quanta: each half of the super-block has 32 bytes, whose four bit pairs hold four runs of
@@ -63,7 +63,7 @@ int two_bits(const uint8_t* quanta, int i) {
   return quanta[half * 32 + i % 32] >> (2 * pair) & 3;
 }
 
-void q2_k_block(const uint8_t* in, float* out) {
+void q2_k_block(const uint8_t* in, Quantised* out) {
   const uint8_t* scales = in;
   const uint8_t* quanta = in + 16;
   const float d = load_f16(in + 80), d_min = load_f16(in + 82);
@@ -71,7 +71,7 @@ void q2_k_block(const uint8_t* in, float* out) {
     const uint8_t scale_and_min = scales[i / 16];
     const float scale = d * to_float(scale_and_min & 15);
     const float minimum = d_min * to_float(scale_and_min >> 4);
-    out[i] = scale * to_float(two_bits(quanta, i)) - minimum;
+    out[i] = {scale, two_bits(quanta, i), -minimum};
   }
 }
 
@@ -83,7 +83,7 @@ int q3_k_scale(const uint8_t* packed, int group) {
   return (low | high << 4) - 32;
 }
 
-void q3_k_block(const uint8_t* in, float* out) {
+void q3_k_block(const uint8_t* in, Quantised* out) {
   const uint8_t* third_bits = in;  // bit r of byte l: element 32 * r + l
   const uint8_t* quanta = in + 32;
   const uint8_t* scales = in + 96;
@@ -91,7 +91,7 @@ void q3_k_block(const uint8_t* in, float* out) {
   for (int i = 0; i < kSuperBlock; ++i) {
     const int third_bit = third_bits[i % 32] >> (i / 32) & 1;
     const int quantum = two_bits(quanta, i) + 4 * third_bit - 4;
-    out[i] = d * to_float(q3_k_scale(scales, i / 16)) * to_float(quantum);
+    out[i] = {d * to_float(q3_k_scale(scales, i / 16)), quantum, kNoMinimum};
   }
 }
 
@@ -115,20 +115,20 @@ int k_nibble(const uint8_t* quanta, int i) {
 
 // Q4_K, and Q5_K where fifth_bits is not null (bit r of byte l: element 32 * r + l).
 void q4_k_like_block(const uint8_t* in, const uint8_t* fifth_bits, const uint8_t* quanta,
-                     float* out) {
+                     Quantised* out) {
   const float d = load_f16(in), d_min = load_f16(in + 2);
   for (int i = 0; i < kSuperBlock; ++i) {
     const ScaleMin group = q4_k_scale_min(in + 4, i / 32);
     const int fifth = fifth_bits != nullptr ? fifth_bits[i % 32] >> (i / 32) & 1 : 0;
     const int quantum = k_nibble(quanta, i) | fifth << 4;
-    out[i] = d * to_float(group.scale) * to_float(quantum) - d_min * to_float(group.minimum);
+    out[i] = {d * to_float(group.scale), quantum, -(d_min * to_float(group.minimum))};
   }
 }
 
-void q4_k_block(const uint8_t* in, float* out) { q4_k_like_block(in, nullptr, in + 16, out); }
-void q5_k_block(const uint8_t* in, float* out) { q4_k_like_block(in, in + 16, in + 48, out); }
+void q4_k_block(const uint8_t* in, Quantised* out) { q4_k_like_block(in, nullptr, in + 16, out); }
+void q5_k_block(const uint8_t* in, Quantised* out) { q4_k_like_block(in, in + 16, in + 48, out); }
 
-void q6_k_block(const uint8_t* in, float* out) {
+void q6_k_block(const uint8_t* in, Quantised* out) {
   const uint8_t* upper_bits = in + 128;
   const uint8_t* scales = in + 192;
   const float d = load_f16(in + 208);
@@ -140,19 +140,17 @@ void q6_k_block(const uint8_t* in, float* out) {
     const int low = run < 2 ? both & 15 : both >> 4;
     const int high = upper_bits[half * 32 + i % 32] >> (2 * run) & 3;
     const int scale = static_cast<int8_t>(scales[i / 16]);
-    out[i] = d * to_float(scale) * to_float((low | high << 4) - 32);
+    out[i] = {d * to_float(scale), (low | high << 4) - 32, kNoMinimum};
   }
 }
 
-using BlockFn = void (*)(const uint8_t* in, float* out);
+using BlockFn = void (*)(const uint8_t* in, Quantised* out);
 BlockFn block_fn(TensorType type) {
   switch (type) {
     case TensorType::kF32:
-      return f32_element;
     case TensorType::kF16:
-      return f16_element;
     case TensorType::kBF16:
-      return bf16_element;
+      return nullptr;
     case TensorType::kQ4_0:
       return q4_0_block;
     case TensorType::kQ4_1:
@@ -177,19 +175,40 @@ BlockFn block_fn(TensorType type) {
   return nullptr;
 }
 
+void dequantize_plain(TensorType type, const uint8_t* in, std::span<float> out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (type == TensorType::kF32) out[i] = std::bit_cast<float>(load_u32(in + 4 * i));
+    if (type == TensorType::kF16) out[i] = load_f16(in + 2 * i);
+    if (type == TensorType::kBF16) out[i] = bf16_to_f32(load_u16(in + 2 * i));
+  }
+}
+
 }  // namespace
 
-void dequantize(TensorType type, std::span<const std::byte> stored, std::span<float> out) {
+void unpack(TensorType type, std::span<const std::byte> stored, std::span<Quantised> out) {
   const TensorTypeTraits& traits = traits_of(type);
   const auto block_elements = static_cast<size_t>(traits.block_elements);
   const auto block_bytes = static_cast<size_t>(traits.block_bytes);
   CHECK(out.size() % block_elements == 0);
   CHECK(stored.size() == out.size() / block_elements * block_bytes);
-  const BlockFn dequantize_block = block_fn(type);
-  CHECK(dequantize_block != nullptr);
+  const BlockFn unpack_block = block_fn(type);
+  CHECK(unpack_block != nullptr);
   const auto* in = reinterpret_cast<const uint8_t*>(stored.data());
   for (size_t b = 0; b < out.size() / block_elements; ++b) {
-    dequantize_block(in + b * block_bytes, out.data() + b * block_elements);
+    unpack_block(in + b * block_bytes, out.data() + b * block_elements);
+  }
+}
+
+void dequantize(TensorType type, std::span<const std::byte> stored, std::span<float> out) {
+  if (block_fn(type) == nullptr) {
+    CHECK(stored.size() == out.size() * static_cast<size_t>(traits_of(type).block_bytes));
+    dequantize_plain(type, reinterpret_cast<const uint8_t*>(stored.data()), out);
+    return;
+  }
+  std::vector<Quantised> elements(out.size());
+  unpack(type, stored, elements);
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = elements[i].scale * to_float(elements[i].quant) + elements[i].minimum;
   }
 }
 

@@ -18,11 +18,22 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "base/tensor_type.h"
 
 namespace prefold::reference {
+
+// An element of a quantised type: scale * quant + minimum. A type without minimum has -0.
+struct Quantised {
+  float scale;
+  int32_t quant;
+  float minimum;
+};
+
+// As dequantize, of quantised types only.
+void unpack(TensorType type, std::span<const std::byte> stored, std::span<Quantised> out);
 
 // out.size() elements from `stored`, which holds exactly that many (a multiple of the block).
 void dequantize(TensorType type, std::span<const std::byte> stored, std::span<float> out);

@@ -73,13 +73,61 @@ ConstRows copy_apart(ThreadPool& pool, const ConstRows& x, std::byte* to) {
   return copy;
 }
 
-size_t thread_scratch_bytes(const Device& device) {
-  constexpr size_t kAlignment = 64;
-  return div_up(device.kernels->gemm->scratch_bytes, kAlignment) * kAlignment;
+bool is_fast(const Device& device, const LinearPart& part) {
+  return device.precision == Precision::kFast && panel_format(part.weight->type()).float_bytes == 0;
 }
 
-GemmItem make_item(const ConstRows& x, const LinearPart& part, const Split& split,
-                   int64_t panel_block, int64_t row_block, int32_t n_threads) {
+// Inputs in 8 bits: row m, chunk c at blocks[c * stride + m]. The stride is odd, so that the
+// chunks of a row fall into different lines of the first-level cache.
+struct QuantRows {
+  const QuantBlock* blocks = nullptr;
+  int64_t stride = 0;
+};
+
+int64_t quant_stride(int32_t n_rows) { return int64_t{n_rows} | 1; }
+
+QuantRows quantise_rows(const Device& device, const ConstRows& x, std::byte* to) {
+  constexpr int64_t kBlockRows = 8;
+  QuantBlock* const blocks = reinterpret_cast<QuantBlock*>(to);
+  const int64_t stride = quant_stride(x.n_rows);
+  device.pool->parallel_for(div_up(x.n_rows, kBlockRows), [&](int64_t block, int32_t) {
+    const int64_t end = std::min<int64_t>((block + 1) * kBlockRows, x.n_rows);
+    for (int64_t row = block * kBlockRows; row < end; ++row) {
+      device.kernels->gemm_int8->quantise(x.row(row), x.n_cols, blocks + row, stride);
+    }
+  });
+  return {blocks, stride};
+}
+
+// How the scratch is used, each share aligned to a cache line.
+struct ScratchLayout {
+  size_t thread_bytes = 0;  // of each thread
+  size_t copy_bytes = 0;    // rows copied apart
+  size_t quant_bytes = 0;   // rows in 8 bits
+};
+
+ScratchLayout scratch_layout(const Device& device, int32_t n_rows, int32_t n_in) {
+  constexpr int64_t kAlignment = 64;
+  const auto aligned = [](int64_t bytes) {
+    return static_cast<size_t>(div_up(bytes, kAlignment) * kAlignment);
+  };
+  ScratchLayout layout;
+  layout.thread_bytes = aligned(static_cast<int64_t>(device.kernels->gemm->scratch_bytes));
+  if (n_rows > kMaxCollidingRows) {
+    layout.copy_bytes = aligned(n_rows * (n_in + kRowPadding) * int64_t{sizeof(float)});
+  }
+  if (device.precision == Precision::kFast) {
+    layout.thread_bytes =
+        std::max(layout.thread_bytes,
+                 aligned(static_cast<int64_t>(device.kernels->gemm_int8->scratch_bytes)));
+    layout.quant_bytes =
+        static_cast<size_t>(quant_stride(n_rows) * div_up(n_in, kChunkK)) * sizeof(QuantBlock);
+  }
+  return layout;
+}
+
+GemmItem make_item(const ConstRows& x, const QuantRows& quants, const LinearPart& part,
+                   const Split& split, int64_t panel_block, int64_t row_block, int32_t n_threads) {
   const PackedMatrix& weight = *part.weight;
   const size_t bytes = panel_bytes(weight.type(), weight.n_in());
   const int64_t panel = panel_block * split.item_panels;
@@ -94,6 +142,8 @@ GemmItem make_item(const ConstRows& x, const LinearPart& part, const Split& spli
       static_cast<int32_t>(std::min<int64_t>(split.item_panels * kPanelCols, weight.n_out() - col));
   item.x = x.row(row);
   item.x_stride = x.stride;
+  item.quants = quants.blocks + row;
+  item.quants_stride = quants.stride;
   item.n_rows = static_cast<int32_t>(std::min<int64_t>(split.item_rows, x.n_rows - row));
   item.out = part.out.row(row) + col;
   item.out_stride = part.out.stride;
@@ -113,17 +163,24 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
   }
   CHECK(scratch.size() >= linear_scratch_bytes(device, x.n_rows, x.n_cols));
   if (x.n_rows == 0) return;
-  const GemmKernels& kernels = *device.kernels->gemm;
-  const Split split = choose_split(parts, x.n_rows, kernels.tile_panels, device.pool->n_threads());
+  const CpuKernels& kernels = *device.kernels;
+  const Split split =
+      choose_split(parts, x.n_rows, kernels.gemm->tile_panels, device.pool->n_threads());
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
-  const size_t thread_bytes = thread_scratch_bytes(device);
+  const ScratchLayout layout = scratch_layout(device, x.n_rows, x.n_cols);
+  const size_t thread_bytes = layout.thread_bytes;
   void* aligned = scratch.data();
   size_t space = scratch.size();
   std::align(64, thread_bytes, aligned, space);
   std::byte* const base = static_cast<std::byte*>(aligned);
-  if (rows_collide(x)) {
-    x = copy_apart(*device.pool, x,
-                   base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes);
+  std::byte* const copies = base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes;
+  const auto fast = [&](const LinearPart& part) { return is_fast(device, part); };
+  QuantRows quants;
+  if (std::any_of(parts.begin(), parts.end(), fast)) {
+    quants = quantise_rows(device, x, copies + layout.copy_bytes);
+  }
+  if (rows_collide(x) && !std::all_of(parts.begin(), parts.end(), fast)) {
+    x = copy_apart(*device.pool, x, copies);
   }
 
   device.pool->parallel_for(
@@ -136,15 +193,17 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
           if (panel_block < n_blocks) break;
           panel_block -= n_blocks;
         }
-        kernels.run(make_item(x, *part, split, panel_block, row_block, device.pool->n_threads()),
-                    base + static_cast<size_t>(thread_idx) * thread_bytes);
+        const GemmItem item =
+            make_item(x, quants, *part, split, panel_block, row_block, device.pool->n_threads());
+        (fast(*part) ? kernels.gemm_int8->run : kernels.gemm->run)(
+            item, base + static_cast<size_t>(thread_idx) * thread_bytes);
       });
 }
 
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in) {
-  const auto copy_bytes = static_cast<size_t>(max_rows * (max_in + kRowPadding)) * sizeof(float);
-  return static_cast<size_t>(device.pool->n_threads()) * thread_scratch_bytes(device) +
-         (max_rows > kMaxCollidingRows ? copy_bytes : 0) + 64;
+  const ScratchLayout layout = scratch_layout(device, max_rows, max_in);
+  return static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes + layout.copy_bytes +
+         layout.quant_bytes + 64;
 }
 
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,

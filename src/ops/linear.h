@@ -1,8 +1,12 @@
 // Matrix products with packed weights.
 //
-// Each output is one chain of fused multiply-adds over the inputs in index order, starting at 0, in
-// f32: acc = fma(x[k], w[k], acc). So its bits depend on the row and the column alone, not on the
-// number of rows, the tiles, the threads or the instruction set.
+// With Precision::kExact, each output is one chain of fused multiply-adds over the inputs in index
+// order, starting at 0, in f32: acc = fma(x[k], w[k], acc). So its bits depend on the row and the
+// column alone, not on the number of rows, the tiles, the threads or the instruction set.
+//
+// With Precision::kFast, quantised weights meet inputs rounded to 8 bits in groups of 32
+// (kernels/cpu/gemm_int8.h); plain float weights have no integer form and are multiplied as above.
+// The same bits for every number of rows, tile, thread count and instruction set here too.
 #pragma once
 
 #include <span>

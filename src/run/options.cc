@@ -47,28 +47,29 @@ const char* kv_type_name(KvType type) {
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = options.defaults;
-  nlohmann::ordered_json json = {{"model", options.model},
-                                 {"input", options.inputs},
-                                 {"output", options.output},
-                                 {"max_num_batched_tokens", config.token_budget},
-                                 {"max_model_len", config.max_model_len},
-                                 {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
-                                 {"kv_type", kv_type_name(options.kv_type)},
-                                 {"precision", options.precision},
-                                 {"cpu_isa", config.cpu_isa},
-                                 {"threads", config.threads},
-                                 {"sharing", sharing_name(options.sharing)},
-                                 {"attention", options.shared_attention ? "shared" : "flat"},
-                                 {"order", options.order == Order::kRatio ? "ratio" : "file"},
-                                 {"chunked_prefill", options.chunked_prefill},
-                                 {"length_prediction", options.length_prediction},
-                                 {"seed", options.seed},
-                                 {"ordered", options.ordered},
-                                 {"usage_details", options.usage_details},
-                                 {"max_tokens", nullptr},
-                                 {"temperature", defaults.temperature},
-                                 {"top_p", defaults.top_p},
-                                 {"top_k", defaults.top_k}};
+  nlohmann::ordered_json json = {
+      {"model", options.model},
+      {"input", options.inputs},
+      {"output", options.output},
+      {"max_num_batched_tokens", config.token_budget},
+      {"max_model_len", config.max_model_len},
+      {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
+      {"kv_type", kv_type_name(config.kv_type)},
+      {"precision", options.precision == Precision::kFast ? "fast" : "exact"},
+      {"cpu_isa", config.cpu_isa},
+      {"threads", config.threads},
+      {"sharing", sharing_name(options.sharing)},
+      {"attention", options.shared_attention ? "shared" : "flat"},
+      {"order", options.order == Order::kRatio ? "ratio" : "file"},
+      {"chunked_prefill", options.chunked_prefill},
+      {"length_prediction", options.length_prediction},
+      {"seed", options.seed},
+      {"ordered", options.ordered},
+      {"usage_details", options.usage_details},
+      {"max_tokens", nullptr},
+      {"temperature", defaults.temperature},
+      {"top_p", defaults.top_p},
+      {"top_k", defaults.top_k}};
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
   return json;
 }
@@ -79,8 +80,10 @@ RunConfig resolve(const RunOptions& options, const ModelConfig& model) {
   config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
   config.threads = options.threads.value_or(usable_thread_count());
   config.cpu_isa = std::string(find_cpu_kernels(options.cpu_isa).isa);
+  config.kv_type =
+      options.kv_type.value_or(options.precision == Precision::kFast ? KvType::kF16 : KvType::kF32);
   config.kv_bytes_per_block = static_cast<int64_t>(
-      kv_bytes_per_block({options.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
+      kv_bytes_per_block({config.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
 
   const int64_t pool_bytes = options.kv_memory_bytes.value_or(
       static_cast<int64_t>(kDefaultMemoryShare * static_cast<double>(available_memory_bytes())));

@@ -8,6 +8,7 @@
 
 #include "model/config.h"
 #include "ops/attention.h"
+#include "ops/device.h"
 #include "plan/request.h"
 
 namespace prefold {
@@ -25,14 +26,14 @@ struct RunOptions {
   std::optional<int64_t> kv_memory_bytes;
   std::optional<int32_t> max_model_len;
   std::optional<int32_t> threads;
-  KvType kv_type = KvType::kF32;
+  std::optional<KvType> kv_type;  // resolved: f32, or f16 with Precision::kFast
   std::string cpu_isa = "auto";
   Sharing sharing = Sharing::kTree;
   Order order = Order::kRatio;
   bool shared_attention = true;  // false: --attention flat
   bool chunked_prefill = true;
   bool length_prediction = true;
-  std::string precision = "exact";
+  Precision precision = Precision::kExact;
 
   SamplingParams defaults;  // for what a line leaves open
   uint64_t seed = 0;        // of requests without a seed of their own
@@ -48,6 +49,7 @@ struct RunConfig {
   int32_t token_budget = 0;
   int32_t threads = 0;
   int32_t max_model_len = 0;
+  KvType kv_type = KvType::kF32;
   int32_t n_kv_blocks = 0;  // that the pool may have at most
   int64_t kv_bytes_per_block = 0;
   std::string cpu_isa;

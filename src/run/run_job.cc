@@ -78,7 +78,7 @@ class JobRun {
         model_(open_model(options.model)),
         config_(resolve(options, model_.config)),
         pool_(config_.threads),
-        device_{&pool_, &find_cpu_kernels(config_.cpu_isa)},
+        device_{&pool_, &find_cpu_kernels(config_.cpu_isa), config_.options.precision},
         text_(make_text_model(model_, created_unix_s_)),
         reader_(options.inputs, options.defaults),
         output_(options.output,
@@ -128,9 +128,9 @@ class JobRun {
     timer_.lap();
     const Weights weights = load_weights(model_, pool_);
     const RopeTable rope_table = make_rope_table(model_.config.rope, config_.max_model_len);
-    KvStorage kv({config_.options.kv_type, model_.config.n_layers, model_.config.n_kv_heads,
-                  model_.config.head_dim},
-                 n_blocks);
+    KvStorage kv(
+        {config_.kv_type, model_.config.n_layers, model_.config.n_kv_heads, model_.config.head_dim},
+        n_blocks);
     CpuEngine engine(device_, model_.config, weights, rope_table, kv, config_.token_budget);
     metrics_.time.load_s += timer_.lap();
     metrics_.memory.kv_pool_blocks = n_blocks;

@@ -125,6 +125,22 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
       CHECK(folder.answers(options) == rounded);
     }
   }
+  SUBCASE("precision fast: different bits, but always the same ones") {
+    RunOptions options = base;
+    options.precision = Precision::kFast;
+    const std::vector<std::string> rounded = folder.answers(options);
+    CHECK(rounded != expected);
+    options.sharing = Sharing::kNone;
+    options.max_num_batched_tokens = 48;
+    options.threads = 2;
+    CHECK(folder.answers(options) == rounded);
+    options.sharing = Sharing::kTree;
+    options.max_num_batched_tokens = 2048;
+    for (const CpuKernels* kernels : available_cpu_kernels()) {
+      options.cpu_isa = kernels->isa;
+      CHECK(folder.answers(options) == rounded);
+    }
+  }
   SUBCASE("each request by itself") {
     std::vector<std::string> alone;
     for (size_t i = 0; i < lines.size(); i += 5) {

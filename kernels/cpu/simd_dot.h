@@ -1,0 +1,247 @@
+// Sums of products of weight bytes with input bytes, sixteen columns at once: what integer matrix
+// products need beside simd_int.h. All sums are exact.
+#pragma once
+
+#include "kernels/cpu/simd_int.h"
+
+namespace prefold::KERNEL_ISA {
+
+// Sixteen int32 lanes; the quads of simd_int.h hold four bytes a lane.
+#if defined(__AVX512F__)
+
+struct I32x16 {
+  __m512i v;
+};
+inline I32x16 broadcast_i32(int32_t x) { return {_mm512_set1_epi32(x)}; }
+template <int kBits>
+inline I32x16 shift_left(I32x16 a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+inline F32x16 to_f32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline void store_u32(std::byte* p, U32x16 a) { _mm512_storeu_si512(p, a.v); }
+// To the nearest integer, half to even; lanes within [-127, 127].
+inline void store_rounded_i8(int8_t* p, F32x16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+#elif defined(__AVX2__)
+
+struct I32x16 {
+  __m256i lo, hi;
+};
+inline I32x16 broadcast_i32(int32_t x) {
+  const __m256i v = _mm256_set1_epi32(x);
+  return {v, v};
+}
+template <int kBits>
+inline I32x16 shift_left(I32x16 a) {
+  return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)};
+}
+inline F32x16 to_f32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline void store_u32(std::byte* p, U32x16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), a.hi);
+}
+inline void store_rounded_i8(int8_t* p, F32x16 a) {
+  // The packing works in halves of 128 bits: 0-3 8-11 4-7 12-15, put in order afterwards.
+  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+}
+
+#else
+
+struct I32x16 {
+  int32_t v[kLanes];
+};
+inline I32x16 broadcast_i32(int32_t x) {
+  I32x16 r;
+  for (int32_t& lane : r.v) lane = x;
+  return r;
+}
+template <int kBits>
+inline I32x16 shift_left(I32x16 a) {
+  for (int32_t& lane : a.v) lane *= 1 << kBits;
+  return a;
+}
+inline F32x16 to_f32(I32x16 a) {
+  return each_lane([&](int i) { return static_cast<float>(a.v[i]); });
+}
+inline void store_u32(std::byte* p, U32x16 a) { std::memcpy(p, a.v, sizeof(a.v)); }
+inline void store_rounded_i8(int8_t* p, F32x16 a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(std::nearbyint(a.v[i]));
+}
+
+#endif
+
+inline I32x16 broadcast_i32(const int8_t* four_bytes) {
+  int32_t x;
+  std::memcpy(&x, four_bytes, sizeof(x));
+  return broadcast_i32(x);
+}
+
+// A group's sum of products: DotSum<kBits, kQuads> of kQuads quads of weights below 2^kBits,
+// times the broadcast inputs. add() takes the quads by their index, in order; total() adds
+// `correction`, - 2^(kBits - 1) times the sum of the inputs, for types whose quants have an offset.
+// DotWeights is a quad in the form that add() reads, made once for all rows.
+#if defined(__AVX512VNNI__)
+
+template <int kBits>
+struct DotWeights {
+  __m512i bytes;
+  explicit DotWeights(U32x16 quad) : bytes(quad.v) {}
+};
+template <int kBits, int kQuads>
+struct DotSum {
+  __m512i sum;
+  template <int kQuad>
+  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+    sum = _mm512_dpbusd_epi32(kQuad == 0 ? _mm512_setzero_si512() : sum, w.bytes, x.v);
+  }
+  inline I32x16 total() const { return {sum}; }
+  inline I32x16 total(I32x16 correction) const { return {_mm512_add_epi32(sum, correction.v)}; }
+};
+
+#elif defined(__AVX2__)
+
+// One register of the sums of simd_dot.h where products come in pairs summed to 16 bits, which
+// saturate: two products of up to 6 bits fit, and the sums of so many quads:
+constexpr int narrow_quads(int bits) { return bits == 6 ? 2 : bits == 5 ? 4 : 8; }
+
+#if defined(__AVX512F__)
+using Bytes = __m512i;
+inline Bytes pair_sums(Bytes w, Bytes x) { return _mm512_maddubs_epi16(w, x); }
+inline Bytes add_i16(Bytes a, Bytes b) { return _mm512_add_epi16(a, b); }
+inline Bytes add_i32(Bytes a, Bytes b) { return _mm512_add_epi32(a, b); }
+inline Bytes widen_pairs(Bytes a) { return _mm512_madd_epi16(a, _mm512_set1_epi16(1)); }
+#else
+using Bytes = __m256i;
+inline Bytes pair_sums(Bytes w, Bytes x) { return _mm256_maddubs_epi16(w, x); }
+inline Bytes add_i16(Bytes a, Bytes b) { return _mm256_add_epi16(a, b); }
+inline Bytes add_i32(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
+inline Bytes widen_pairs(Bytes a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
+#endif
+
+template <int kBits>
+struct WeightBytes {
+  Bytes bytes;
+  inline void set(Bytes quad) { bytes = quad; }
+  inline Bytes times(Bytes x) const { return pair_sums(bytes, x); }
+};
+// 8 bits: the magnitude of w = quant - 128, at most 128, times x with the sign of w. A pair is at
+// most 2 * 128 * 127 and fits.
+template <>
+struct WeightBytes<8> {
+  Bytes magnitude;
+#if defined(__AVX512F__)
+  __mmask64 negative;
+  inline void set(Bytes quad) {
+    negative = ~_mm512_movepi8_mask(quad);
+    magnitude = _mm512_abs_epi8(_mm512_xor_si512(quad, _mm512_set1_epi8(-128)));
+  }
+  inline Bytes times(Bytes x) const {
+    return pair_sums(magnitude, _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x));
+  }
+#else
+  Bytes w;
+  inline void set(Bytes quad) {
+    w = _mm256_xor_si256(quad, _mm256_set1_epi8(-128));
+    magnitude = _mm256_abs_epi8(w);
+  }
+  inline Bytes times(Bytes x) const { return pair_sums(magnitude, _mm256_sign_epi8(x, w)); }
+#endif
+};
+
+template <int kBits, int kQuads>
+struct PairedSum {
+  Bytes narrow, wide;
+  template <int kQuad>
+  inline void add(const WeightBytes<kBits>& w, Bytes x) {
+    constexpr int kNarrowQuads = kBits == 8 ? 1 : narrow_quads(kBits);
+    const Bytes products = w.times(x);
+    narrow = kQuad % kNarrowQuads == 0 ? products : add_i16(narrow, products);
+    if constexpr ((kQuad + 1) % kNarrowQuads == 0 || kQuad + 1 == kQuads) {
+      const Bytes widened = widen_pairs(narrow);
+      wide = kQuad < kNarrowQuads ? widened : add_i32(wide, widened);
+    }
+  }
+  // The 8-bit form has its offset taken off already.
+  inline Bytes total(Bytes correction) const {
+    return kBits == 8 ? wide : add_i32(wide, correction);
+  }
+};
+
+#if defined(__AVX512F__)
+template <int kBits>
+struct DotWeights {
+  WeightBytes<kBits> w;
+  explicit DotWeights(U32x16 quad) { w.set(quad.v); }
+};
+template <int kBits, int kQuads>
+struct DotSum {
+  PairedSum<kBits, kQuads> sum;
+  template <int kQuad>
+  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+    sum.template add<kQuad>(w.w, x.v);
+  }
+  inline I32x16 total() const { return {sum.wide}; }
+  inline I32x16 total(I32x16 correction) const { return {sum.total(correction.v)}; }
+};
+#else
+template <int kBits>
+struct DotWeights {
+  WeightBytes<kBits> lo, hi;
+  explicit DotWeights(U32x16 quad) {
+    lo.set(quad.lo);
+    hi.set(quad.hi);
+  }
+};
+template <int kBits, int kQuads>
+struct DotSum {
+  PairedSum<kBits, kQuads> lo, hi;
+  template <int kQuad>
+  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+    lo.template add<kQuad>(w.lo, x.lo);
+    hi.template add<kQuad>(w.hi, x.hi);
+  }
+  inline I32x16 total() const { return {lo.wide, hi.wide}; }
+  inline I32x16 total(I32x16 correction) const {
+    return {lo.total(correction.lo), hi.total(correction.hi)};
+  }
+};
+#endif
+
+#else
+
+template <int kBits>
+struct DotWeights {
+  U32x16 quad;
+  explicit DotWeights(U32x16 q) : quad(q) {}
+};
+template <int kBits, int kQuads>
+struct DotSum {
+  I32x16 sum;
+  template <int kQuad>
+  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+    if (kQuad == 0) sum = broadcast_i32(int32_t{0});
+    for (int i = 0; i < kLanes; ++i) {
+      const auto bytes = static_cast<uint32_t>(x.v[i]);
+      for (int b = 0; b < 32; b += 8) {
+        sum.v[i] += static_cast<int32_t>((w.quad.v[i] >> b) & 0xff) *
+                    static_cast<int8_t>((bytes >> b) & 0xff);
+      }
+    }
+  }
+  inline I32x16 total() const { return sum; }
+  inline I32x16 total(I32x16 correction) const {
+    I32x16 r = sum;
+    for (int i = 0; i < kLanes; ++i) r.v[i] += correction.v[i];
+    return r;
+  }
+};
+
+#endif
+
+}  // namespace prefold::KERNEL_ISA
