@@ -90,7 +90,7 @@ void emit(const std::vector<Workload>& workloads, const BenchOptions& options) {
 double fma_peak(const RunOptions& options) {
   const RunConfig config = resolve(options, open_model(options.model).config);
   ThreadPool pool(config.threads);
-  return measure_fma_flops(config.cpu_isa, pool);
+  return measure_multiply_add_flops(config.cpu_isa, Precision::kExact, pool);
 }
 
 void check_same_answers(const BenchRun& run, const BenchRun& first, const std::string& workload,
