@@ -146,6 +146,15 @@ inline Bytes add_i32(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
 inline Bytes widen_pairs(Bytes a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
 #endif
 
+// GCC would add in another order, for which there are too few registers.
+inline void keep_order(Bytes& sum) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(sum));
+#else
+  asm("" : "+x"(sum));
+#endif
+}
+
 template <int kBits>
 struct WeightBytes {
   Bytes bytes;
@@ -184,9 +193,11 @@ struct PairedSum {
     constexpr int kNarrowQuads = kBits == 8 ? 1 : narrow_quads(kBits);
     const Bytes products = w.times(x);
     narrow = kQuad % kNarrowQuads == 0 ? products : add_i16(narrow, products);
+    keep_order(narrow);
     if constexpr ((kQuad + 1) % kNarrowQuads == 0 || kQuad + 1 == kQuads) {
       const Bytes widened = widen_pairs(narrow);
       wide = kQuad < kNarrowQuads ? widened : add_i32(wide, widened);
+      keep_order(wide);
     }
   }
   // The 8-bit form has its offset taken off already.
