@@ -1,7 +1,7 @@
 // Matrix products of 8-bit inputs with packed quantised weights (panel.h), one item at a time.
 //
-// Inputs are rounded once per row and group of 32 k: x = scale * q, scale = max|x| / 127, q an
-// integer in [-127, 127], rounded half to even (all 0 where max|x| <= 2^-100). For each of the
+// Inputs are rounded once per row and group of 32 k: x = scale * q, scale = max|x| * (1 / 127), q
+// an integer in [-127, 127], rounded half to even (all 0 where max|x| <= 2^-100). For each of the
 // weights' groups of 16 or 32 k, in order:
 //   acc = fma(w_scale, scale * float(sum of (w_quant - offset) * q), acc)
 //   acc = fma(w_min, scale * float(sum of q), acc)         only if the type has minimums

@@ -19,10 +19,6 @@ inline I32x16 shift_left(I32x16 a) {
 }
 inline F32x16 to_f32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline void store_u32(std::byte* p, U32x16 a) { _mm512_storeu_si512(p, a.v); }
-// To the nearest integer, half to even; lanes within [-127, 127].
-inline void store_rounded_i8(int8_t* p, F32x16 a) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
-}
 
 #elif defined(__AVX2__)
 
@@ -41,14 +37,6 @@ inline F32x16 to_f32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi
 inline void store_u32(std::byte* p, U32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), a.hi);
-}
-inline void store_rounded_i8(int8_t* p, F32x16 a) {
-  // The packing works in halves of 128 bits: 0-3 8-11 4-7 12-15, put in order afterwards.
-  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
-  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
-  _mm_storeu_si128(
-      reinterpret_cast<__m128i*>(p),
-      _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 
 #else
@@ -70,10 +58,44 @@ inline F32x16 to_f32(I32x16 a) {
   return each_lane([&](int i) { return static_cast<float>(a.v[i]); });
 }
 inline void store_u32(std::byte* p, U32x16 a) { std::memcpy(p, a.v, sizeof(a.v)); }
-inline void store_rounded_i8(int8_t* p, F32x16 a) {
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(std::nearbyint(a.v[i]));
-}
 
+#endif
+
+// Of the first 16 and the last 16 of 32 bytes.
+struct I8Sums {
+  int32_t first, last;
+};
+// Stores 32 values, within [-127, 127], as the nearest integers, half to even.
+#if defined(__AVX2__)
+inline I8Sums store_rounded_i8(int8_t* p, F32x16 first, F32x16 last) {
+#if defined(__AVX512F__)
+  const __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(last.v)),
+                                         _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(first.v)));
+#else
+  // Packing works in halves of 128 bits; the permutation puts the fours of bytes in order.
+  const __m256i words[2] = {
+      _mm256_packs_epi32(_mm256_cvtps_epi32(first.lo), _mm256_cvtps_epi32(first.hi)),
+      _mm256_packs_epi32(_mm256_cvtps_epi32(last.lo), _mm256_cvtps_epi32(last.hi))};
+  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words[0], words[1]),
+                                                    _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+#endif
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes);
+  const __m256i sums = _mm256_sad_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)),
+                                       _mm256_setzero_si256());  // of eight bytes + 128 each
+  const __m256i both = _mm256_add_epi64(sums, _mm256_unpackhi_epi64(sums, sums));
+  constexpr int32_t kAdded = 16 * 128;
+  return {_mm_cvtsi128_si32(_mm256_castsi256_si128(both)) - kAdded,
+          _mm_cvtsi128_si32(_mm256_extracti128_si256(both, 1)) - kAdded};
+}
+#else
+inline I8Sums store_rounded_i8(int8_t* p, F32x16 first, F32x16 last) {
+  I8Sums sums{0, 0};
+  for (int i = 0; i < kLanes; ++i) {
+    sums.first += p[i] = static_cast<int8_t>(std::nearbyint(first.v[i]));
+    sums.last += p[kLanes + i] = static_cast<int8_t>(std::nearbyint(last.v[i]));
+  }
+  return sums;
+}
 #endif
 
 inline I32x16 broadcast_i32(const int8_t* four_bytes) {
@@ -124,6 +146,15 @@ inline Bytes add_i32(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
 inline Bytes widen_pairs(Bytes a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
 #endif
 
+// GCC would add in another order, for which there are too few registers.
+inline void keep_order(Bytes& sum) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(sum));
+#else
+  asm("" : "+x"(sum));
+#endif
+}
+
 template <int kBits>
 struct WeightBytes {
   Bytes bytes;
@@ -162,9 +193,11 @@ struct PairedSum {
     constexpr int kNarrowQuads = kBits == 8 ? 1 : narrow_quads(kBits);
     const Bytes products = w.times(x);
     narrow = kQuad % kNarrowQuads == 0 ? products : add_i16(narrow, products);
+    keep_order(narrow);
     if constexpr ((kQuad + 1) % kNarrowQuads == 0 || kQuad + 1 == kQuads) {
       const Bytes widened = widen_pairs(narrow);
       wide = kQuad < kNarrowQuads ? widened : add_i32(wide, widened);
+      keep_order(wide);
     }
   }
   // The 8-bit form has its offset taken off already.

@@ -20,7 +20,7 @@ InputGroup quantise(const float* x) {
   float largest = 0.0f;
   for (int i = 0; i < kInputGroup; ++i) largest = std::max(largest, std::abs(x[i]));
   if (!(largest > 0x1p-100f)) return group;
-  group.scale = largest / 127.0f;
+  group.scale = largest * (1.0f / 127.0f);
   const float inverse = 127.0f / largest;
   for (int i = 0; i < kInputGroup; ++i) {
     group.quants[i] = static_cast<int32_t>(std::nearbyint(x[i] * inverse));  // half to even
