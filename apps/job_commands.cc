@@ -50,6 +50,9 @@ int run_command(const RunOptions& options) {
                        [&](const ProgressCounts& counts) {
                          last = counts;
                          progress.update(counts, timer.seconds());
+                       },
+                       [&](const ReadingCounts& counts) {
+                         progress.update_reading(counts, timer.seconds());
                        }};
   const RunOutcome outcome = run_job(options, hooks);
   progress.finish(last, timer.seconds());
@@ -64,18 +67,24 @@ int plan_command(const RunOptions& options) {
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
   RequestReader reader(options.inputs, options.defaults);
+  Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
+  Timer timer;
   int64_t n_failed = 0;
-  const PreparedJob prepared =
-      prepare_job(reader, text, config, pool, [&](const LineError& error, int64_t) {
-        ++n_failed;
-        fmt::print(stderr, "{}\n", error.failure.message);
-      });
-  std::vector<TokenSpan> spans;
-  for (int32_t i = 0; i < prepared.prompts.size(); ++i) spans.push_back(prepared.prompts[i]);
-  const PrefixTree tree = build_prefix_tree(spans);
+  const PrepareHooks hooks{[&](const LineError& error, int64_t) {
+                             ++n_failed;
+                             progress.clear();
+                             fmt::print(stderr, "{}\n", error.failure.message);
+                           },
+                           [&](int64_t n_lines, int64_t n_tokens) {
+                             progress.update_reading({n_lines, n_tokens}, timer.seconds());
+                           }};
+  const PreparedJob prepared = prepare_job(reader, text, config, pool, hooks);
+  progress.clear();
+  const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
+  const PrefixTree tree = build_prefix_tree(prompts);
   const auto preview = [&](int32_t node_idx) {
     const PrefixNode& node = tree.nodes[node_idx];
-    const TokenSpan tokens = spans[node.representative].subspan(
+    const TokenSpan tokens = prompts[node.representative].subspan(
         node.depth_begin, std::min(node.n_tokens(), kPreviewTokens));
     const std::string shown =
         one_line(text.tokenizer.decode({tokens.begin(), tokens.end()}, false));

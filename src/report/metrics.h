@@ -31,6 +31,9 @@ struct PhaseTimes {
   double plan_s = 0;  // reading, template, tokenising, planning, calibrating
   double run_s = 0;   // from the first step to the last answer
   double total_s = 0;
+  double engine_wait_s = 0;  // of run_s: no step was running
+
+  double engine_wait_percent() const { return run_s > 0 ? 100.0 * engine_wait_s / run_s : 0.0; }
 };
 
 // Where the time of the steps went.

@@ -4,7 +4,9 @@
 
 #include <ctime>
 #include <map>
+#include <optional>
 
+#include "base/background_queue.h"
 #include "base/timer.h"
 #include "engine/cpu_engine.h"
 #include "io/output_file.h"
@@ -17,9 +19,13 @@
 #include "run/host_info.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
+#include "run/result_builder.h"
 
 namespace prefold {
 namespace {
+
+// Finished answers that may wait to be written; a step seldom ends more.
+constexpr size_t kMaxWaitingAnswers = 512;
 
 // Result lines, written as they come or in input order.
 class LineWriter {
@@ -80,7 +86,7 @@ class JobRun {
         pool_(config_.threads),
         device_{&pool_, &find_cpu_kernels(config_.cpu_isa), config_.options.precision},
         text_(make_text_model(model_, created_unix_s_)),
-        reader_(options.inputs, options.defaults),
+        reader_(std::in_place, options.inputs, options.defaults),
         output_(options.output,
                 options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
                 options.inputs),
@@ -99,22 +105,30 @@ class JobRun {
 
  private:
   void plan() {
-    prepared_ =
-        prepare_job(reader_, text_, config_, pool_, [&](const LineError& error, int64_t line_idx) {
-          ++metrics_.requests.failed;
-          lines_.write(line_idx, format_error(error));
-        });
+    const PrepareHooks hooks{[&](const LineError& error, int64_t line_idx) {
+                               ++metrics_.requests.failed;
+                               lines_.write(line_idx, format_error(error));
+                             },
+                             [&](int64_t n_lines, int64_t n_tokens) {
+                               if (hooks_.reading) hooks_.reading({n_lines, n_tokens});
+                             }};
+    prepared_ = prepare_job(*reader_, text_, config_, pool_, hooks);
+    reader_.reset();  // it remembers every id
     metrics_.requests.total = prepared_.n_lines;
-    for (int32_t i = 0; i < prepared_.prompts.size(); ++i) spans_.push_back(prepared_.prompts[i]);
-    tree_ = build_prefix_tree(spans_);
+    const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
+    tree_ = build_prefix_tree(prompts);
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
-    if (config_.options.sharing != Sharing::kTree) tree_ = flat_tree(spans_);
+    if (config_.options.sharing == Sharing::kTree) {
+      find_repeats(prepared_, tree_);
+    } else {
+      tree_ = flat_tree(prompts);
+    }
     if (config_.options.order == Order::kRatio) {
       tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_));
     }
-    job_ = make_job(prepared_, spans_, tree_, config_.options.seed);
+    job_ = make_job(prepared_, tree_);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info(fmt::format(
@@ -141,35 +155,64 @@ class JobRun {
                     human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
                     human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
 
+    run_steps(engine, n_blocks);
+    metrics_.ops = to_op_seconds(engine.times());
+  }
+
+  void run_steps(Engine& engine, int32_t n_blocks) {
     Timer run_timer;
     const SchedulePolicy policy{config_.options.chunked_prefill, config_.options.length_prediction,
                                 config_.options.shared_attention,
                                 config_.options.sharing == Sharing::kLru};
     Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
-    const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
+    BackgroundQueue<FinishedAnswer> writer(
+        kMaxWaitingAnswers, [&](std::span<FinishedAnswer> answers) { write_answers(answers); });
     Answers answers(
-        prepared_, job_, text_,
-        [&](int32_t request, const Result& result) {
-          ++metrics_.requests.succeeded;
-          metrics_.tokens.output += result.usage.completion_tokens;
-          metrics_.latency.add(run_timer.seconds());
-          lines_.write(prepared_.line_of_request[request],
-                       format_result(prepared_.requests[request].request, result, format));
+        prepared_, job_, text_.tokenizer,
+        [&](int32_t leader) {
+          for_each_repeat(leader, [&] { metrics_.ttft.add(run_timer.seconds()); });
         },
-        [&](int32_t) { metrics_.ttft.add(run_timer.seconds()); });
-    run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
-      output_.flush();
+        [&](FinishedAnswer answer) {
+          const ParameterSet& set = prepared_.parameters_of(answer.leader);
+          const int64_t n_copies = set.params.n / set.n_computed;
+          for_each_repeat(answer.leader, [&] {
+            ++metrics_.requests.succeeded;
+            metrics_.tokens.output += answer.n_tokens * n_copies;
+            metrics_.latency.add(run_timer.seconds());
+          });
+          writer.push(std::move(answer));
+        });
+    const double busy_s = run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
       metrics_.steps.add(step_sample(plan, scheduler, run_timer.seconds()));
       hooks_.progress({metrics_.requests.succeeded + metrics_.requests.failed,
                        metrics_.requests.total, n_output_so_far_ += std::ssize(plan.samples)});
     });
+    writer.finish();
     metrics_.time.run_s = timer_.lap();
+    metrics_.time.engine_wait_s = metrics_.time.run_s - busy_s;
     const ScheduleCounters& counters = scheduler.counters();
     metrics_.tokens.prefill_computed = counters.prefill_rows;
     metrics_.tokens.prefill_reused = metrics_.tokens.prompt - counters.prefill_rows;
     metrics_.tokens.recomputed = counters.recomputed_rows;
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
-    metrics_.ops = to_op_seconds(engine.times());
+  }
+
+  // On the writer's thread; output_ and lines_ are its own meanwhile.
+  void write_answers(std::span<FinishedAnswer> answers) {
+    const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
+    for (FinishedAnswer& answer : answers) {
+      build_results(std::move(answer), prepared_, tree_, text_.tokenizer,
+                    [&](int32_t request, const Request& asked, const Result& result) {
+                      lines_.write(prepared_.requests[request].line_idx,
+                                   format_result(asked, result, format));
+                    });
+    }
+    output_.flush();
+  }
+
+  template <typename Fn>
+  void for_each_repeat(int32_t leader, Fn&& fn) const {
+    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn();
   }
 
   static OpSeconds to_op_seconds(const EngineTimes& times) {
@@ -193,11 +236,10 @@ class JobRun {
   ThreadPool pool_;
   Device device_;
   TextModel text_;
-  RequestReader reader_;
+  std::optional<RequestReader> reader_;
   OutputFile output_;
   LineWriter lines_;
   PreparedJob prepared_;
-  std::vector<TokenSpan> spans_;
   PrefixTree tree_;
   Job job_;
   RunMetrics metrics_;
