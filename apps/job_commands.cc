@@ -78,7 +78,7 @@ int plan_command(const RunOptions& options) {
                            [&](int64_t n_lines, int64_t n_tokens) {
                              progress.update_reading({n_lines, n_tokens}, timer.seconds());
                            }};
-  const PreparedJob prepared = prepare_job(reader, text, config, pool, hooks);
+  const PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
   progress.clear();
   const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
   const PrefixTree tree = build_prefix_tree(prompts);

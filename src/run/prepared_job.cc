@@ -214,7 +214,7 @@ Request request_of(const PreparedJob& prepared, int32_t request) {
   return whole;
 }
 
-PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
+PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,
                         ThreadPool& pool, const PrepareHooks& hooks) {
   PreparedJob job;
   ModelIndex models;
@@ -291,6 +291,11 @@ Job make_job(PreparedJob& prepared, const PrefixTree& tree) {
   job.prompts = prepared.prompts.prompts();
   job.tree = &tree;
   job.score_top.assign(prepared.requests.size(), -1);
+  int64_t n_sequences = 0;
+  for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
+    if (prepared.requests[i].leader == i) n_sequences += prepared.parameters_of(i).n_computed;
+  }
+  job.sequences.reserve(n_sequences);
   for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
     PreparedRequest& r = prepared.requests[i];
     if (r.leader != i) continue;

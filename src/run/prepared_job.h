@@ -85,9 +85,9 @@ struct PrepareHooks {
   std::function<void(int64_t n_lines, int64_t n_tokens)> on_progress;
 };
 
-// Reads all lines. A bad one is told to on_failure and stops nothing. Every request is its own
-// leader.
-PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
+// Reads all lines and gives the reader up, which remembers every id. A bad one is told to
+// on_failure and stops nothing. Every request is its own leader.
+PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,
                         ThreadPool& pool, const PrepareHooks& hooks);
 
 // Gives each request that must get the same answer as an earlier one that one as its leader: the

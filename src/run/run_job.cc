@@ -4,7 +4,7 @@
 
 #include <ctime>
 #include <map>
-#include <optional>
+#include <utility>
 
 #include "base/background_queue.h"
 #include "base/timer.h"
@@ -86,7 +86,7 @@ class JobRun {
         pool_(config_.threads),
         device_{&pool_, &find_cpu_kernels(config_.cpu_isa), config_.options.precision},
         text_(make_text_model(model_, created_unix_s_)),
-        reader_(std::in_place, options.inputs, options.defaults),
+        reader_(options.inputs, options.defaults),
         output_(options.output,
                 options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
                 options.inputs),
@@ -112,8 +112,7 @@ class JobRun {
                              [&](int64_t n_lines, int64_t n_tokens) {
                                if (hooks_.reading) hooks_.reading({n_lines, n_tokens});
                              }};
-    prepared_ = prepare_job(*reader_, text_, config_, pool_, hooks);
-    reader_.reset();  // it remembers every id
+    prepared_ = prepare_job(std::move(reader_), text_, config_, pool_, hooks);
     metrics_.requests.total = prepared_.n_lines;
     const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
     tree_ = build_prefix_tree(prompts);
@@ -236,7 +235,7 @@ class JobRun {
   ThreadPool pool_;
   Device device_;
   TextModel text_;
-  std::optional<RequestReader> reader_;
+  RequestReader reader_;  // until planned
   OutputFile output_;
   LineWriter lines_;
   PreparedJob prepared_;
