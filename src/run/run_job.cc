@@ -24,8 +24,8 @@
 namespace prefold {
 namespace {
 
-// Finished answers that may wait to be written; a step seldom ends more.
-constexpr size_t kMaxWaitingAnswers = 512;
+// Steps whose finished answers may wait to be written.
+constexpr size_t kMaxWaitingSteps = 16;
 
 // Result lines, written as they come or in input order.
 class LineWriter {
@@ -164,8 +164,10 @@ class JobRun {
                                 config_.options.shared_attention,
                                 config_.options.sharing == Sharing::kLru};
     Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
-    BackgroundQueue<FinishedAnswer> writer(
-        kMaxWaitingAnswers, [&](std::span<FinishedAnswer> answers) { write_answers(answers); });
+    BackgroundQueue<std::vector<FinishedAnswer>> writer(
+        kMaxWaitingSteps,
+        [&](std::span<std::vector<FinishedAnswer>> steps) { write_answers(steps); });
+    std::vector<FinishedAnswer> finished;  // by the last step
     Answers answers(
         prepared_, job_, text_.tokenizer,
         [&](int32_t leader) {
@@ -179,9 +181,10 @@ class JobRun {
             metrics_.tokens.output += answer.n_tokens * n_copies;
             metrics_.latency.add(run_timer.seconds());
           });
-          writer.push(std::move(answer));
+          finished.push_back(std::move(answer));
         });
     const double busy_s = run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
+      if (!finished.empty()) writer.push(std::exchange(finished, {}));
       metrics_.steps.add(step_sample(plan, scheduler, run_timer.seconds()));
       hooks_.progress({metrics_.requests.succeeded + metrics_.requests.failed,
                        metrics_.requests.total, n_output_so_far_ += std::ssize(plan.samples)});
@@ -197,14 +200,15 @@ class JobRun {
   }
 
   // On the writer's thread; output_ and lines_ are its own meanwhile.
-  void write_answers(std::span<FinishedAnswer> answers) {
+  void write_answers(std::span<std::vector<FinishedAnswer>> steps) {
     const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
-    for (FinishedAnswer& answer : answers) {
-      build_results(std::move(answer), prepared_, tree_, text_.tokenizer,
-                    [&](int32_t request, const Request& asked, const Result& result) {
-                      lines_.write(prepared_.requests[request].line_idx,
-                                   format_result(asked, result, format));
-                    });
+    const auto write = [&](int32_t request, const Request& asked, const Result& result) {
+      lines_.write(prepared_.requests[request].line_idx, format_result(asked, result, format));
+    };
+    for (std::vector<FinishedAnswer>& step : steps) {
+      for (FinishedAnswer& answer : step) {
+        build_results(std::move(answer), prepared_, tree_, text_.tokenizer, write);
+      }
     }
     output_.flush();
   }
