@@ -42,18 +42,17 @@ int run_command(const RunOptions& options) {
   Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
   Timer timer;
   ProgressCounts last;
-  const RunHooks hooks{[&](const std::string& line) {
-                         if (options.quiet) return;
-                         progress.clear();
-                         fmt::print(stderr, "{}\n", line);
-                       },
-                       [&](const ProgressCounts& counts) {
-                         last = counts;
-                         progress.update(counts, timer.seconds());
-                       },
-                       [&](const ReadingCounts& counts) {
-                         progress.update_reading(counts, timer.seconds());
-                       }};
+  const RunHooks hooks{
+      [&](const std::string& line) {
+        if (options.quiet) return;
+        progress.clear();
+        fmt::print(stderr, "{}\n", line);
+      },
+      [&](const ProgressCounts& counts) {
+        last = counts;
+        progress.update(counts, timer.seconds());
+      },
+      [&](const ReadingCounts& counts) { progress.update_reading(counts, timer.seconds()); }};
   const RunOutcome outcome = run_job(options, hooks);
   progress.finish(last, timer.seconds());
   if (!options.report.empty()) write_report(options.report, outcome.metrics);

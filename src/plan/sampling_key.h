@@ -8,8 +8,8 @@
 
 namespace prefold {
 
-// The request's part of the key: from `seed` if the request gives one, otherwise from the run's seed
-// and the request's id. Not cryptographic. Different seeds have different keys.
+// The request's part of the key: from `seed` if the request gives one, otherwise from the run's
+// seed and the request's id. Not cryptographic. Different seeds have different keys.
 uint64_t request_key(std::optional<uint64_t> seed, uint64_t run_seed, std::string_view request_id);
 
 // The key of one of its choices.

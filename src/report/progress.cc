@@ -97,8 +97,8 @@ void Progress::update_reading(const ReadingCounts& counts, double now_s) {
   }
   if (now_s - last_drawn_s_ < interval_s()) return;
   last_drawn_s_ = now_s;
-  const std::string line = reading_line(
-      counts, static_cast<double>(counts.prompt_tokens) / (now_s - reading_start_s_));
+  const std::string line =
+      reading_line(counts, static_cast<double>(counts.prompt_tokens) / (now_s - reading_start_s_));
   if (mode_ == ProgressMode::kLines) {
     write_line(line);
   } else {

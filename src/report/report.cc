@@ -196,7 +196,8 @@ std::string summary_table(const RunMetrics& metrics) {
                       human_seconds(time.run_s)));
   add_row(table, "steps",
           fmt::format("{}, {:.1f} tokens each, {} at most; the engine waited {:.1f} % of run",
-                      steps.count(), mean_tokens(steps), steps.max_tokens(), time.engine_wait_percent()));
+                      steps.count(), mean_tokens(steps), steps.max_tokens(),
+                      time.engine_wait_percent()));
   if (metrics.latency.count() > 0)
     add_row(table, "answers",
             fmt::format("first token {} (p50), {} (p99); complete {} (p50), {} (p99)",

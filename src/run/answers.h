@@ -57,7 +57,7 @@ class Answers : public StepSink {
   const Tokenizer& tokenizer_;
   FirstTokenFn on_first_token_;
   FinishedFn on_finished_;
-  std::unordered_map<int32_t, Pending> pending_;                    // by leader
+  std::unordered_map<int32_t, Pending> pending_;                     // by leader
   std::unordered_map<int32_t, std::shared_ptr<NodeScores>> scores_;  // by tree node
 };
 

@@ -28,9 +28,8 @@ class Hash {
 uint64_t hash_of(const ParameterSet& set) {
   const SamplingParams& params = set.params;
   Hash hash;
-  for (const float value :
-       {params.temperature, params.top_p, params.min_p, params.presence_penalty,
-        params.frequency_penalty, params.repetition_penalty}) {
+  for (const float value : {params.temperature, params.top_p, params.min_p, params.presence_penalty,
+                            params.frequency_penalty, params.repetition_penalty}) {
     hash.add(value);
   }
   for (const int32_t value : {params.min_tokens, params.top_k, params.n, set.n_computed}) {

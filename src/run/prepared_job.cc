@@ -254,9 +254,8 @@ void find_repeats(PreparedJob& prepared, const PrefixTree& tree) {
     std::erase_if(same_prompt, [&](int32_t i) {
       return !requests[i].has_seed && !is_greedy(prepared.parameters_of(i).params);
     });
-    std::stable_sort(same_prompt.begin(), same_prompt.end(), [&](int32_t a, int32_t b) {
-      return what_decides(a) < what_decides(b);
-    });
+    std::stable_sort(same_prompt.begin(), same_prompt.end(),
+                     [&](int32_t a, int32_t b) { return what_decides(a) < what_decides(b); });
     for (size_t i = 1; i < same_prompt.size(); ++i) {
       const int32_t before = same_prompt[i - 1];
       if (what_decides(before) != what_decides(same_prompt[i])) continue;

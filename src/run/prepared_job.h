@@ -36,8 +36,8 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 // The text of a chat prompt. Throws RequestError.
 std::string render_chat(const TextModel& text, const ChatMessages& chat);
 
-// A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept apart.
-// Its prompt is the one of the same index in the store.
+// A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept
+// apart. Its prompt is the one of the same index in the store.
 struct PreparedRequest {
   int64_t line_idx = 0;  // its place among all lines, failed ones included
   uint64_t key = 0;      // request_key of its seed or id
@@ -64,8 +64,8 @@ struct PreparedJob {
   std::vector<PreparedRequest> requests;  // those that will be answered, in input order
   PromptStore prompts;                    // one a request
   ParameterSets parameters;
-  std::string ids;                       // of all requests, end to end
-  std::vector<std::string> model_names;  // as written in the lines, each once
+  std::string ids;                               // of all requests, end to end
+  std::vector<std::string> model_names;          // as written in the lines, each once
   std::unordered_map<int32_t, RareFields> rare;  // by request
   int64_t n_lines = 0;                           // requests and failures
 

@@ -149,8 +149,9 @@ TEST_CASE("100,000 prompts: everything is found, and a line takes little memory"
   for (int32_t i = 0; i < kPrompts; ++i) {
     // Each ending occurs twice in a group.
     const int32_t ending = i / 2 / kGroups;
-    lines += R"({"prompt_token_ids":[)" + prefixes[i / 2 % kGroups] +
-             std::to_string(20 + ending) + R"(],"temperature":0,"max_tokens":3})" "\n";
+    lines += R"({"prompt_token_ids":[)" + prefixes[i / 2 % kGroups] + std::to_string(20 + ending) +
+             R"(],"temperature":0,"max_tokens":3})"
+             "\n";
   }
   const Prepared prepared = prepare(lines);
   REQUIRE(prepared.job.requests.size() == kPrompts);
