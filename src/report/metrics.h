@@ -77,6 +77,7 @@ struct RunMetrics {
   MachineInfo machine;
   ModelInfo model;
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  // as resolved
+  nlohmann::ordered_json cost_model;  // what the plan went by; null if nothing had to be run
 };
 
 }  // namespace prefold

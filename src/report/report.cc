@@ -34,6 +34,7 @@ Json units() {
           {"ttft_ms", "ms since the first step began"},
           {"latency_ms", "ms since the first step began"},
           {"memory_bytes", "bytes"},
+          {"cost_model.*_ns", "ns"},
           {"kv_blocks", "blocks"}};
 }
 
@@ -158,6 +159,7 @@ Json make_report(const RunMetrics& metrics) {
             {"digest", metrics.model.digest},
             {"architecture", metrics.model.architecture}}},
           {"options", metrics.options},
+          {"cost_model", metrics.cost_model},
           {"steps", step_counts(metrics.steps)}};
 }
 

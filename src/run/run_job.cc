@@ -12,11 +12,13 @@
 #include "io/output_file.h"
 #include "io/result_writer.h"
 #include "model/rope.h"
-#include "plan/order.h"
 #include "report/human_numbers.h"
 #include "run/answers.h"
 #include "run/batch_runner.h"
+#include "run/calibrate.h"
+#include "run/cost_store.h"
 #include "run/host_info.h"
+#include "run/job_plan.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
 #include "run/result_builder.h"
@@ -26,6 +28,9 @@ namespace {
 
 // Steps whose finished answers may wait to be written.
 constexpr size_t kMaxWaitingSteps = 16;
+
+// Activations may take at most this part of the memory available while costs are measured.
+constexpr int64_t kWorkspaceShare = 16;
 
 // Result lines, written as they come or in input order.
 class LineWriter {
@@ -51,18 +56,6 @@ class LineWriter {
   int64_t n_written_ = 0;
   std::map<int64_t, std::string> waiting_;  // by place in the input
 };
-
-// Blocks that the job could use at most: each node and each sequence by itself.
-int64_t blocks_of_job(const PrefixTree& tree, const Job& job) {
-  int64_t n_blocks = kSpareBlocks;
-  for (const PrefixNode& node : tree.nodes) {
-    n_blocks += blocks_for(node.n_tokens(), kKvBlockTokens) + 1;
-  }
-  for (const SequenceSpec& spec : job.sequences) {
-    n_blocks += blocks_for(spec.max_tokens, kKvBlockTokens) + 1;
-  }
-  return n_blocks;
-}
 
 StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
   StepSample sample;
@@ -105,6 +98,8 @@ class JobRun {
 
  private:
   void plan() {
+    cost_key_ = cost_key(model_, config_);
+    costs_ = find_costs(config_, cost_key_, cache_folder(), hooks_.info);
     const PrepareHooks hooks{[&](const LineError& error, int64_t line_idx) {
                                ++metrics_.requests.failed;
                                lines_.write(line_idx, format_error(error));
@@ -119,14 +114,7 @@ class JobRun {
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
-    if (config_.options.sharing == Sharing::kTree) {
-      find_repeats(prepared_, tree_);
-    } else {
-      tree_ = flat_tree(prompts);
-    }
-    if (config_.options.order == Order::kRatio) {
-      tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_));
-    }
+    tree_ = tree_to_run(std::move(tree_), prepared_, config_.options);
     job_ = make_job(prepared_, tree_);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
@@ -135,11 +123,32 @@ class JobRun {
         prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent));
   }
 
+  // The costs by which to plan, measured now if they are not known yet.
+  void settle_costs(const Weights& weights) {
+    timer_.lap();
+    std::string origin = "known from";
+    if (!costs_) {
+      const CostModel measured = measure_costs(device_, model_.config, weights, config_.kv_type,
+                                               available_memory_bytes() / kWorkspaceShare);
+      costs_ = store_costs(measured, cost_key_, cache_folder(), hooks_.info);
+      origin = "measured, kept in";
+    }
+    config_.token_budget = token_budget_of(config_.options, model_.config, costs_->model);
+    metrics_.cost_model = to_json(*costs_);
+    const double seconds = timer_.lap();
+    metrics_.time.plan_s += seconds;
+    hooks_.info(fmt::format("costs: {} {} in {}; steps of {} tokens", origin,
+                            costs_->path.empty() ? "memory" : costs_->path.string(),
+                            human_seconds(seconds), config_.token_budget));
+  }
+
   void execute() {
-    const int32_t n_blocks =
-        static_cast<int32_t>(std::min<int64_t>(config_.n_kv_blocks, blocks_of_job(tree_, job_)));
     timer_.lap();
     const Weights weights = load_weights(model_, pool_);
+    metrics_.time.load_s += timer_.lap();
+    settle_costs(weights);
+    const ScheduleLimits limits = schedule_limits(config_, model_.config, job_, costs_->model);
+    const int32_t n_blocks = limits.n_blocks;
     const RopeTable rope_table = make_rope_table(model_.config.rope, config_.max_model_len);
     KvStorage kv(
         {config_.kv_type, model_.config.n_layers, model_.config.n_kv_heads, model_.config.head_dim},
@@ -154,16 +163,13 @@ class JobRun {
                     human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
                     human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
 
-    run_steps(engine, n_blocks);
+    run_steps(engine, limits);
     metrics_.ops = to_op_seconds(engine.times());
   }
 
-  void run_steps(Engine& engine, int32_t n_blocks) {
+  void run_steps(Engine& engine, const ScheduleLimits& limits) {
     Timer run_timer;
-    const SchedulePolicy policy{config_.options.chunked_prefill, config_.options.length_prediction,
-                                config_.options.shared_attention,
-                                config_.options.sharing == Sharing::kLru};
-    Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
+    Scheduler scheduler(job_, limits);
     BackgroundQueue<std::vector<FinishedAnswer>> writer(
         kMaxWaitingSteps,
         [&](std::span<std::vector<FinishedAnswer>> steps) { write_answers(steps); });
@@ -245,6 +251,8 @@ class JobRun {
   PreparedJob prepared_;
   PrefixTree tree_;
   Job job_;
+  nlohmann::ordered_json cost_key_;
+  std::optional<ChosenCosts> costs_;
   RunMetrics metrics_;
   int64_t n_output_so_far_ = 0;
 };
