@@ -71,6 +71,10 @@ struct AttentionWalk {
   AttentionState chunk;
   AttentionState total;
   bool detached;
+
+  // The tile that is likely to be read after this walk, to be fetched meanwhile; null: not known.
+  const std::byte* next_k;
+  const std::byte* next_v;
 };
 
 // n_rows consecutive positions of one sequence inside one block, for one KV head.
