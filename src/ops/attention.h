@@ -14,7 +14,7 @@
 //   The first chunk's state is the total. Each later chunk, once finished, is merged into it:
 //     new_max = max(total max, chunk max);  a = exp(total max - new_max);  b = exp(chunk max -
 //     new_max) sum = total sum * a + chunk sum * b;  acc[d] = total acc[d] * a + chunk acc[d] * b
-//   out[d] = acc[d] / sum
+//   out[d] = acc[d] * (1 / sum)
 //
 // with exp, exp_nonpositive and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867).
 // K and V are read as stored, after rounding to the KV type. Memory of positions past p may hold

@@ -129,7 +129,7 @@ std::vector<float> defined_attention(std::span<const float> q, const TestSequenc
     total.sum = total.sum * a + state.sum * b;
     for (int32_t d = 0; d < head_dim; ++d) total.acc[d] = total.acc[d] * a + state.acc[d] * b;
   }
-  for (float& value : total.acc) value = value / total.sum;
+  for (float& value : total.acc) value = value * (1.0f / total.sum);
   return total.acc;
 }
 
