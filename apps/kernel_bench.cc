@@ -1,3 +1,4 @@
+// kernel_bench attention: see attention_bench.cc.
 // kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
 //
 // For each shape, weight type and number of rows: the best and the median time of linear(), its
@@ -19,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/attention_bench.h"
 #include "apps/machine_peaks.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -227,6 +229,9 @@ void run(const Options& options) {
 }  // namespace prefold
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "attention") {
+    return prefold::attention_bench(argc - 1, argv + 1);
+  }
   prefold::Options options;
   CLI::App app("Times prefold's kernels against this machine's measured peaks.");
   app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
