@@ -28,6 +28,8 @@ struct VocabWeights {
 };
 
 struct VocabKernels {
+  float (*highest)(const float* logits, int32_t n);  // minus infinity if no logit is finite
+
   BestLogit (*argmax)(const float* logits, int32_t n);
 
   // sums[t] = sum of the weights of tile t, for all (n + kVocabTile - 1) / kVocabTile tiles.

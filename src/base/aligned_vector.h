@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -24,5 +25,21 @@ struct CacheLineAllocator {
 
 template <typename T>
 using AlignedVector = std::vector<T, CacheLineAllocator<T>>;
+
+// An array on a cache line whose elements nobody has written: the system provides its pages as they
+// are first used.
+struct CacheLineDelete {
+  template <typename T>
+  void operator()(T* p) const {
+    ::operator delete(p, std::align_val_t(kCacheLineBytes));
+  }
+};
+template <typename T>
+using UnwrittenArray = std::unique_ptr<T[], CacheLineDelete>;
+
+template <typename T>
+UnwrittenArray<T> make_unwritten_array(size_t n) {
+  return UnwrittenArray<T>(CacheLineAllocator<T>().allocate(n));
+}
 
 }  // namespace prefold

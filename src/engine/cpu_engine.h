@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/head.h"
 #include "engine/kv_storage.h"
 #include "engine/sampler.h"
 #include "model/transformer.h"
@@ -13,7 +14,7 @@ namespace prefold {
 
 struct EngineTimes {
   OpTimes ops;
-  double sampling = 0;  // seconds
+  double sampling = 0;  // seconds; of whole rows: what is decided in the tiles is in ops.lm_head
   double copies = 0;
 };
 
@@ -28,13 +29,12 @@ class CpuEngine : public Engine {
   StepResult wait() override;
 
   const EngineTimes& times() const { return times_; }
-  size_t workspace_bytes() const { return workspace_.bytes(); }
+  size_t workspace_bytes() const { return workspace_.bytes() + head_.bytes(); }
 
  private:
   void start_slots(const StepPlan& plan);
   void copy_blocks(const StepPlan& plan);
   void resolve_token_ids(const StepPlan& plan);
-  void sample_and_score(const StepPlan& plan, ConstRows hidden);
 
   Device device_;
   const ModelConfig& config_;
@@ -42,8 +42,7 @@ class CpuEngine : public Engine {
   const RopeTable& rope_table_;
   std::vector<KvLayer> kv_layers_;
   Workspace workspace_;
-  std::vector<std::vector<float>> row_copies_;   // by thread: logits of a row that is sampled twice
-  std::vector<SamplerScratch> sampler_scratch_;  // by thread
+  Head head_;
   std::vector<SamplerState> slots_;
   std::vector<int32_t> token_ids_;
   StepResult result_;

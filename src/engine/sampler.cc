@@ -20,42 +20,102 @@ bool has_penalty(const SamplingParams& params) {
          params.presence_penalty != 0.0f;
 }
 
-void mask_stop_ids(const SamplerState& state, std::span<float> logits) {
-  if (state.n_sampled >= state.params.min_tokens) return;
-  for (const int32_t id : state.stop_ids) {
-    if (id >= 0 && id < std::ssize(logits)) logits[id] = -kInfinity;
+// The first count of an id that is not below `id`.
+template <typename Counts>
+auto find_count(Counts& counts, int32_t id) {
+  return std::lower_bound(counts.begin(), counts.end(), id,
+                          [](const SamplerState::Count& count, int32_t x) { return count.id < x; });
+}
+
+bool masks_stop_ids(const SamplerState& state) { return state.n_sampled < state.params.min_tokens; }
+
+// The logits of some consecutive ids with the changes that a request asks for. They are as before
+// when this ends.
+class ChangedLogits {
+ public:
+  // logits[0] is of first_id. `replaced` is of the scratch.
+  ChangedLogits(std::span<float> logits, int32_t first_id, const SamplerState& state,
+                std::vector<ReplacedLogit>& replaced)
+      : logits_(logits), first_id_(first_id), replaced_(replaced) {
+    replaced_.clear();
+    mask_stop_ids(state);
+    add_bias(state.params);
+    apply_penalties(state);
   }
-}
-
-// Replaces a finite logit by fn of it, kept finite: only a mask makes a token impossible.
-template <typename Fn>
-void change_logit(std::span<float> logits, int32_t id, Fn fn) {
-  if (id < 0 || id >= std::ssize(logits) || !std::isfinite(logits[id])) return;
-  logits[id] = std::clamp(fn(logits[id]), -kLargest, kLargest);
-}
-
-void apply_penalties(const SamplerState& state, std::span<float> logits) {
-  const SamplingParams& params = state.params;
-  for (const SamplerState::Count& count : state.counts) {
-    change_logit(logits, count.id, [&](float x) {
-      x = x > 0.0f ? x / params.repetition_penalty : x * params.repetition_penalty;
-      x -= params.frequency_penalty * static_cast<float>(count.n_output);
-      return count.n_output > 0 ? x - params.presence_penalty : x;
-    });
+  ~ChangedLogits() {
+    for (auto r = replaced_.rbegin(); r != replaced_.rend(); ++r) logits_[r->at] = r->logit;
   }
+  ChangedLogits(const ChangedLogits&) = delete;
+  ChangedLogits& operator=(const ChangedLogits&) = delete;
+
+ private:
+  void mask_stop_ids(const SamplerState& state) {
+    if (!masks_stop_ids(state)) return;
+    for (const int32_t id : state.stop_ids) {
+      if (id >= first_id_ && id < end_id()) replace(id, -kInfinity);
+    }
+  }
+
+  void add_bias(const SamplingParams& params) {
+    const auto& bias = params.logit_bias;
+    auto b = std::lower_bound(bias.begin(), bias.end(), first_id_,
+                              [](const auto& pair, int32_t id) { return pair.first < id; });
+    for (; b != bias.end() && b->first < end_id(); ++b) {
+      change(b->first, [&](float x) { return x + b->second; });
+    }
+  }
+
+  void apply_penalties(const SamplerState& state) {
+    const SamplingParams& params = state.params;
+    for (auto count = find_count(state.counts, first_id_);
+         count != state.counts.end() && count->id < end_id(); ++count) {
+      change(count->id, [&](float x) {
+        x = x > 0.0f ? x / params.repetition_penalty : x * params.repetition_penalty;
+        x -= params.frequency_penalty * static_cast<float>(count->n_output);
+        return count->n_output > 0 ? x - params.presence_penalty : x;
+      });
+    }
+  }
+
+  int64_t end_id() const { return first_id_ + std::ssize(logits_); }
+
+  // Replaces a finite logit by fn of it, kept finite: only a mask makes a token impossible.
+  template <typename Fn>
+  void change(int32_t id, Fn fn) {
+    const float logit = logits_[id - first_id_];
+    if (std::isfinite(logit)) replace(id, std::clamp(fn(logit), -kLargest, kLargest));
+  }
+
+  void replace(int32_t id, float by) {
+    const int32_t at = id - first_id_;
+    replaced_.push_back({at, logits_[at]});
+    logits_[at] = by;
+  }
+
+  std::span<float> logits_;
+  int32_t first_id_;
+  std::vector<ReplacedLogit>& replaced_;
+};
+
+// Where no logit is finite: the lowest id that is not masked, 0 if all are.
+int32_t lowest_id(const SamplerState& state, int32_t n_vocab) {
+  if (!masks_stop_ids(state)) return 0;
+  const std::vector<int32_t>& masked = state.stop_ids;
+  for (int32_t id = 0; id < n_vocab; ++id) {
+    if (std::find(masked.begin(), masked.end(), id) == masked.end()) return id;
+  }
+  return 0;
 }
 
-int32_t choose(const VocabKernels& kernels, std::span<float> logits, const SamplerState& state,
-               SamplerScratch& scratch) {
+bool is_greedy(const SamplingParams& params) { return params.temperature < kGreedyBelow; }
+
+int32_t choose(const VocabKernels& kernels, std::span<const float> logits,
+               const SamplerState& state, SamplerScratch& scratch) {
   const SamplingParams& params = state.params;
   const int32_t n = static_cast<int32_t>(logits.size());
   const BestLogit best = kernels.argmax(logits.data(), n);
-  if (best.logit == -kInfinity) {
-    std::fill(logits.begin(), logits.end(), 0.0f);
-    mask_stop_ids(state, logits);
-    return kernels.argmax(logits.data(), n).id;
-  }
-  if (params.temperature < kGreedyBelow) return best.id;
+  if (best.logit == -kInfinity) return lowest_id(state, n);
+  if (is_greedy(params)) return best.id;
 
   VocabWeights rule;
   rule.max_logit = best.logit;
@@ -82,9 +142,7 @@ void merge_counts(std::vector<SamplerState::Count>& counts) {
 }
 
 void count_output(SamplerState& state, int32_t id) {
-  const auto place =
-      std::lower_bound(state.counts.begin(), state.counts.end(), id,
-                       [](const SamplerState::Count& count, int32_t x) { return count.id < x; });
+  const auto place = find_count(state.counts, id);
   if (place != state.counts.end() && place->id == id) {
     ++place->n_output;
   } else {
@@ -97,6 +155,7 @@ void count_output(SamplerState& state, int32_t id) {
 SamplerState start_sampler(const SlotStart& start) {
   SamplerState state;
   state.params = *start.params;
+  std::sort(state.params.logit_bias.begin(), state.params.logit_bias.end());
   state.stop_ids.assign(start.stop_ids.begin(), start.stop_ids.end());
   state.key = start.key;
   if (start.params->repetition_penalty != 1.0f) {
@@ -116,17 +175,37 @@ SampledToken sample(const Device& device, std::span<float> logits, SamplerState&
                     SamplerScratch& scratch) {
   CHECK(!logits.empty());
   const SamplingParams& params = state.params;
-  if (params.logprobs) scratch.raw_logits.assign(logits.begin(), logits.end());
-
-  mask_stop_ids(state, logits);
-  for (const auto& [id, bias] : params.logit_bias) {
-    change_logit(logits, id, [b = bias](float x) { return x + b; });
+  int32_t id = 0;
+  {
+    const ChangedLogits changed(logits, 0, state, scratch.replaced);
+    id = choose(*device.kernels->vocab, logits, state, scratch);
   }
-  apply_penalties(state, logits);
-  const int32_t id = choose(*device.kernels->vocab, logits, state, scratch);
-
   take_token(state, id);
-  if (params.logprobs) return score(device, scratch.raw_logits, id, *params.logprobs, scratch);
+  if (params.logprobs) return score(device, logits, id, *params.logprobs, scratch);
+  return {id, 0.0f, {}};
+}
+
+bool needs_only_best(const SamplingParams& params) { return is_greedy(params) && !params.logprobs; }
+
+void find_best_in_tile(const Device& device, std::span<float> logits, int32_t first_id,
+                       const SamplerState& state, SamplerScratch& scratch, BestLogit& best) {
+  const ChangedLogits changed(logits, first_id, state, scratch.replaced);
+  const float highest =
+      device.kernels->vocab->highest(logits.data(), static_cast<int32_t>(logits.size()));
+  if (highest < best.logit || highest == -kInfinity) return;
+  // Few tiles come this far.
+  const auto place = std::find(logits.begin(), logits.end(), highest);
+  take_better({highest, first_id + static_cast<int32_t>(place - logits.begin())}, best);
+}
+
+void take_better(const BestLogit& other, BestLogit& best) {
+  if (is_better({other.logit, other.id}, {best.logit, best.id})) best = other;
+}
+
+SampledToken sample_best(const BestLogit& best, int32_t n_vocab, SamplerState& state) {
+  CHECK(needs_only_best(state.params));
+  const int32_t id = best.logit == -kInfinity ? lowest_id(state, n_vocab) : best.id;
+  take_token(state, id);
   return {id, 0.0f, {}};
 }
 

@@ -30,7 +30,7 @@ namespace prefold {
 
 // The sampling side of one running sequence.
 struct SamplerState {
-  SamplingParams params;
+  SamplingParams params;          // logit_bias sorted by id
   std::vector<int32_t> stop_ids;  // masked before min_tokens
   uint64_t key = 0;
   int32_t n_sampled = 0;
@@ -49,11 +49,26 @@ SamplerState start_sampler(const SlotStart& start);
 // Counts a token as sampled. sample does so itself.
 void take_token(SamplerState& state, int32_t id);
 
-// Draws the token that follows and updates the state. logits: vocabulary-sized, overwritten. The
-// draw depends only on (logits, params, key, n_sampled and the tokens so far). Runs on the calling
-// thread; calls with different states and scratches may run at once.
+// Draws the token that follows and updates the state. logits: vocabulary-sized, changed meanwhile
+// and as before afterwards. The draw depends only on (logits, params, key, n_sampled and the tokens
+// so far). Runs on the calling thread; calls with different states, logits and scratches may run at
+// once.
 SampledToken sample(const Device& device, std::span<float> logits, SamplerState& state,
                     SamplerScratch& scratch);
+
+// The same where the logits come tile by tile: true if the token is the highest logit after steps 2
+// to 4 and nothing else is asked for, so that sample_best, given the best of all tiles, does what
+// sample would do with the whole row.
+bool needs_only_best(const SamplingParams& params);
+
+// Finds the highest changed logit of a tile, whose ids start at first_id, and takes it for `best`,
+// which is kNoLogit before the first tile, if it is better. Tiles may come in any order, and be
+// spread over several `best`, of which take_better makes one. `logits` as in sample.
+inline constexpr BestLogit kNoLogit{-__builtin_inff(), 0};
+void find_best_in_tile(const Device& device, std::span<float> logits, int32_t first_id,
+                       const SamplerState& state, SamplerScratch& scratch, BestLogit& best);
+void take_better(const BestLogit& other, BestLogit& best);
+SampledToken sample_best(const BestLogit& best, int32_t n_vocab, SamplerState& state);
 
 // Raw log-probability of target and the n_top best tokens, best first, ties to the lower id. The
 // log-probability of a token whose logit is not finite is minus infinity; such tokens are never

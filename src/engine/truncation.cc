@@ -98,7 +98,6 @@ Candidate boundary_by_mass(std::vector<Candidate>& candidates, uint64_t needed) 
 
 SamplerScratch::SamplerScratch(int32_t n_vocab) {
   candidates.reserve(n_vocab);
-  raw_logits.reserve(n_vocab);
   tile_sums.reserve((n_vocab + kVocabTile - 1) / kVocabTile);
 }
 

@@ -22,13 +22,18 @@ inline bool is_better(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
+struct ReplacedLogit {
+  int32_t at = 0;
+  float logit = 0.0f;  // before
+};
+
 // What sampling needs besides its arguments: allocated once, used by one thread at a time.
-// 20 bytes a token of the vocabulary.
+// 16 bytes a token of the vocabulary.
 struct SamplerScratch {
   explicit SamplerScratch(int32_t n_vocab);
 
   std::vector<Candidate> candidates;
-  std::vector<float> raw_logits;
+  std::vector<ReplacedLogit> replaced;
   std::vector<float> tile_sums;
   std::array<int32_t, kVocabTile> tile_ids;
   std::array<float, kVocabTile> tile_values;

@@ -7,14 +7,9 @@
 #include "base/check.h"
 #include "base/timer.h"
 #include "ops/elementwise.h"
-#include "ops/linear.h"
 
 namespace prefold {
 namespace {
-
-// Rows whose logits are in memory at once: enough to pay for reading the LM head, few enough for a
-// large vocabulary.
-constexpr int32_t kLogitTileRows = 64;
 
 size_t floats_of(int64_t n_rows, int64_t n_cols) {
   return static_cast<size_t>(n_rows * padded_stride(n_cols));
@@ -29,14 +24,13 @@ Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
 
 size_t Workspace::bytes() const {
   return sizeof(float) * (hidden.size() + normed.size() + q.size() + k.size() + v.size() +
-                          attended.size() + gate.size() + up.size() + logits.size()) +
+                          attended.size() + gate.size() + up.size()) +
          scratch.size();
 }
 
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows) {
   Workspace w;
   w.max_rows = max_rows;
-  w.logit_tile_rows = std::min(kLogitTileRows, max_rows);
   w.hidden.resize(floats_of(max_rows, config.hidden_size));
   w.normed.resize(floats_of(max_rows, config.hidden_size));
   w.q.resize(floats_of(max_rows, config.n_heads * config.head_dim));
@@ -45,12 +39,12 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
   w.attended.resize(floats_of(max_rows, config.n_heads * config.head_dim));
   w.gate.resize(floats_of(max_rows, config.ffn_size));
   w.up.resize(floats_of(max_rows, config.ffn_size));
-  w.logits.resize(floats_of(w.logit_tile_rows, config.vocab_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
   w.scratch.resize(
-      std::max(linear_scratch_bytes(device, max_rows, widest),
-               attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)));
+      std::max({linear_scratch_bytes(device, max_rows, widest),
+                linear_tiles_scratch_bytes(device, max_rows, config.hidden_size),
+                attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)}));
   return w;
 }
 
@@ -114,20 +108,18 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
   return hidden;
 }
 
-Rows logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
-                    ConstRows hidden, std::span<const int32_t> rows, Workspace& w, OpTimes& times) {
+void logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
+                    ConstRows hidden, std::span<const int32_t> rows, const Rows& kept, Workspace& w,
+                    const LinearTileFn& fn, OpTimes& times) {
   Timer timer;
   const int32_t n_rows = static_cast<int32_t>(rows.size());
-  CHECK(n_rows <= w.logit_tile_rows);
   const Rows normed = view(w.normed, n_rows, config.hidden_size);
-  const Rows logits = view(w.logits, n_rows, config.vocab_size);
   for (int32_t i = 0; i < n_rows; ++i) {
     std::copy_n(hidden.row(rows[i]), config.hidden_size, normed.row(i));
   }
   rmsnorm(device, normed, weights.final_norm, config.norm_eps, normed);
-  linear(device, normed, std::array{LinearPart{&weights.output(), {}, logits}}, w.scratch);
+  linear_tiles(device, normed, weights.output(), kept, w.scratch, fn);
   times.lm_head += timer.lap();
-  return logits;
 }
 
 }  // namespace prefold

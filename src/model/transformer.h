@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "model/weights.h"
 #include "ops/attention.h"
 #include "ops/device.h"
+#include "ops/linear.h"
 #include "ops/tensor_view.h"
 #include "plan/row_span.h"
 
@@ -29,8 +29,6 @@ struct PackedRows {
 struct Workspace {
   int32_t max_rows = 0;
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
-  AlignedVector<float> logits;  // logit_tile_rows x vocab_size
-  int32_t logit_tile_rows = 0;
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
@@ -47,10 +45,12 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
                   const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
                   Workspace& workspace, OpTimes& times);
 
-// Final norm and LM head of the given rows of `hidden` only, at most workspace.logit_tile_rows of
-// them. The result, (rows.size(), vocab_size), may be overwritten and is valid until the next call.
-Rows logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
-                    ConstRows hidden, std::span<const int32_t> rows, Workspace& workspace,
-                    OpTimes& times);
+// Final norm and LM head of the given rows of `hidden` only. `fn` is called with each tile of their
+// logits (linear_tiles): its rows count in `rows`, its columns are token ids. The logits of the
+// first kept.n_rows of them are written to `kept`, those of the others are never in memory as a
+// whole.
+void logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
+                    ConstRows hidden, std::span<const int32_t> rows, const Rows& kept,
+                    Workspace& workspace, const LinearTileFn& fn, OpTimes& times);
 
 }  // namespace prefold

@@ -16,6 +16,8 @@ struct Split {
   int32_t item_rows = 1;
 };
 
+constexpr int32_t kMaxTilePanels = kMaxTileCols / kPanelCols;
+
 int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t panels_of(const LinearPart& part) { return div_up(part.weight->n_out(), kPanelCols); }
@@ -38,7 +40,7 @@ Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t ti
   constexpr double kNarrowPenalty = 1.2;  // narrower than a register tile
   Split best;
   double best_cost = 0.0;
-  for (const int32_t panels : {16, 12, 8, 6, 4, 2, 1}) {
+  for (const int32_t panels : {kMaxTilePanels, 12, 8, 6, 4, 2, 1}) {
     for (const int32_t cuts : {1, 2, 4}) {
       const int32_t row_blocks = static_cast<int32_t>(div_up(n_rows, kMaxItemRows)) * cuts;
       const Split split{panels, static_cast<int32_t>(div_up(n_rows, row_blocks))};
@@ -82,6 +84,16 @@ QuantRows quantise_rows(const Device& device, const ConstRows& x, std::byte* to)
   return {blocks, stride};
 }
 
+constexpr int64_t kAlignment = 64;
+
+// Without the bytes before the first cache line's start.
+std::span<std::byte> aligned_part(std::span<std::byte> scratch) {
+  void* begin = scratch.data();
+  size_t n_bytes = scratch.size();
+  CHECK(std::align(kAlignment, 0, begin, n_bytes) != nullptr);
+  return {static_cast<std::byte*>(begin), n_bytes};
+}
+
 // How the scratch is used, each share aligned to a cache line.
 struct ScratchLayout {
   size_t thread_bytes = 0;  // of each thread
@@ -89,7 +101,6 @@ struct ScratchLayout {
 };
 
 ScratchLayout scratch_layout(const Device& device, int32_t n_rows, int32_t n_in) {
-  constexpr int64_t kAlignment = 64;
   const auto aligned = [](int64_t bytes) {
     return static_cast<size_t>(div_up(bytes, kAlignment) * kAlignment);
   };
@@ -105,13 +116,35 @@ ScratchLayout scratch_layout(const Device& device, int32_t n_rows, int32_t n_in)
   return layout;
 }
 
-GemmItem make_item(const ConstRows& x, const QuantRows& quants, const LinearPart& part,
-                   const Split& split, int64_t panel_block, int64_t row_block, int32_t n_threads) {
+// What the items of a product read and where their threads work.
+struct Inputs {
+  ConstRows x;
+  QuantRows quants;
+  std::byte* thread_scratch = nullptr;
+  size_t thread_bytes = 0;
+};
+
+Inputs prepare_inputs(const Device& device, const ConstRows& x, std::span<const LinearPart> parts,
+                      std::span<std::byte> scratch) {
+  CHECK(scratch.size() >= linear_scratch_bytes(device, x.n_rows, x.n_cols));
+  const ScratchLayout layout = scratch_layout(device, x.n_rows, x.n_cols);
+  Inputs inputs{x, {}, aligned_part(scratch).data(), layout.thread_bytes};
+  const auto fast = [&](const LinearPart& part) { return is_fast(device, part); };
+  if (std::any_of(parts.begin(), parts.end(), fast)) {
+    std::byte* const quants =
+        inputs.thread_scratch + static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes;
+    inputs.quants = quantise_rows(device, x, quants);
+  }
+  return inputs;
+}
+
+// Rows from `row` and columns from `col` of the part; the output's place is the caller's to add.
+GemmItem make_item(const Inputs& inputs, const LinearPart& part, const Split& split, int64_t row,
+                   int64_t col, int32_t n_threads) {
   const PackedMatrix& weight = *part.weight;
+  const ConstRows& x = inputs.x;
   const size_t bytes = panel_bytes(weight.type(), weight.n_in());
-  const int64_t panel = panel_block * split.item_panels;
-  const int64_t col = panel * kPanelCols;
-  const int64_t row = row_block * split.item_rows;
+  const int64_t panel = col / kPanelCols;
   GemmItem item;
   item.type = weight.type();
   item.panels = weight.data() + static_cast<size_t>(panel) * bytes;
@@ -121,14 +154,24 @@ GemmItem make_item(const ConstRows& x, const QuantRows& quants, const LinearPart
       static_cast<int32_t>(std::min<int64_t>(split.item_panels * kPanelCols, weight.n_out() - col));
   item.x = x.row(row);
   item.x_stride = x.stride;
-  item.quants = quants.blocks + row;
-  item.quants_stride = quants.stride;
+  item.quants = inputs.quants.blocks + row;
+  item.quants_stride = inputs.quants.stride;
   item.n_rows = static_cast<int32_t>(std::min<int64_t>(split.item_rows, x.n_rows - row));
-  item.out = part.out.row(row) + col;
-  item.out_stride = part.out.stride;
   item.bias = part.bias.empty() ? nullptr : part.bias.data() + col;
   item.add_to_out = part.add_to_out;
   return item;
+}
+
+void run_item(const Device& device, const Inputs& inputs, const LinearPart& part,
+              const GemmItem& item, int32_t thread_idx) {
+  const CpuKernels& kernels = *device.kernels;
+  (is_fast(device, part) ? kernels.gemm_int8->run : kernels.gemm->run)(
+      item, inputs.thread_scratch + static_cast<size_t>(thread_idx) * inputs.thread_bytes);
+}
+
+// Of the outputs of one item of linear_tiles.
+size_t tile_bytes(int32_t n_rows) {
+  return static_cast<size_t>(std::min(n_rows, kMaxItemRows)) * kMaxTileCols * sizeof(float);
 }
 
 }  // namespace
@@ -140,28 +183,13 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
     CHECK(part.out.n_rows == x.n_rows && part.out.n_cols == part.weight->n_out());
     CHECK(part.bias.empty() || part.bias.size() == static_cast<size_t>(part.weight->n_out()));
   }
-  CHECK(scratch.size() >= linear_scratch_bytes(device, x.n_rows, x.n_cols));
   if (x.n_rows == 0) return;
-  const CpuKernels& kernels = *device.kernels;
-  const Split split =
-      choose_split(parts, x.n_rows, kernels.gemm->tile_panels, device.pool->n_threads());
+  const int32_t n_threads = device.pool->n_threads();
+  const Split split = choose_split(parts, x.n_rows, device.kernels->gemm->tile_panels, n_threads);
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
-  const ScratchLayout layout = scratch_layout(device, x.n_rows, x.n_cols);
-  const size_t thread_bytes = layout.thread_bytes;
-  void* aligned = scratch.data();
-  size_t space = scratch.size();
-  std::align(64, thread_bytes, aligned, space);
-  std::byte* const base = static_cast<std::byte*>(aligned);
-  const auto fast = [&](const LinearPart& part) { return is_fast(device, part); };
-  QuantRows quants;
-  if (std::any_of(parts.begin(), parts.end(), fast)) {
-    quants = quantise_rows(device, x,
-                           base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes);
-  }
-
+  const Inputs inputs = prepare_inputs(device, x, parts, scratch);
   device.pool->parallel_for(
       count_items(parts, x.n_rows, split), [&](int64_t item_idx, int32_t thread_idx) {
-        const int64_t row_block = item_idx % n_row_blocks;
         int64_t panel_block = item_idx / n_row_blocks;
         const LinearPart* part = parts.data();
         for (;; ++part) {
@@ -169,17 +197,57 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
           if (panel_block < n_blocks) break;
           panel_block -= n_blocks;
         }
-        const GemmItem item =
-            make_item(x, quants, *part, split, panel_block, row_block, device.pool->n_threads());
-        (fast(*part) ? kernels.gemm_int8->run : kernels.gemm->run)(
-            item, base + static_cast<size_t>(thread_idx) * thread_bytes);
+        const int64_t row = item_idx % n_row_blocks * split.item_rows;
+        const int64_t col = panel_block * split.item_panels * kPanelCols;
+        GemmItem item = make_item(inputs, *part, split, row, col, n_threads);
+        item.out = part->out.row(row) + col;
+        item.out_stride = part->out.stride;
+        run_item(device, inputs, *part, item, thread_idx);
+      });
+}
+
+void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight, const Rows& kept,
+                  std::span<std::byte> scratch, const LinearTileFn& fn) {
+  CHECK(weight.n_in() == x.n_cols);
+  CHECK(kept.n_rows <= x.n_rows && (kept.n_rows == 0 || kept.n_cols == weight.n_out()));
+  CHECK(scratch.size() >= linear_tiles_scratch_bytes(device, x.n_rows, x.n_cols));
+  if (x.n_rows == 0) return;
+  const int32_t n_threads = device.pool->n_threads();
+  const LinearPart part{&weight, {}, {}, false};
+  const std::span<const LinearPart> parts(&part, 1);
+  const Split split = choose_split(parts, x.n_rows, device.kernels->gemm->tile_panels, n_threads);
+  const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
+  const std::span<std::byte> tiles = aligned_part(scratch);
+  const size_t bytes = tile_bytes(x.n_rows);
+  const Inputs inputs =
+      prepare_inputs(device, x, parts, tiles.subspan(static_cast<size_t>(n_threads) * bytes));
+  device.pool->parallel_for(
+      count_items(parts, x.n_rows, split), [&](int64_t item_idx, int32_t thread_idx) {
+        const int64_t row = item_idx % n_row_blocks * split.item_rows;
+        const int64_t col = item_idx / n_row_blocks * split.item_panels * kPanelCols;
+        GemmItem item = make_item(inputs, part, split, row, col, n_threads);
+        const bool all_kept = row + item.n_rows <= kept.n_rows;
+        std::byte* const tile = tiles.data() + static_cast<size_t>(thread_idx) * bytes;
+        item.out = all_kept ? kept.row(row) + col : reinterpret_cast<float*>(tile);
+        item.out_stride = all_kept ? kept.stride : split.item_panels * kPanelCols;
+        run_item(device, inputs, part, item, thread_idx);
+        const Rows out{item.out, item.n_rows, item.n_cols, item.out_stride};
+        for (int64_t r = row; !all_kept && r < kept.n_rows; ++r) {
+          std::copy_n(out.row(r - row), out.n_cols, kept.row(r) + col);
+        }
+        fn({static_cast<int32_t>(row), static_cast<int32_t>(col), out}, thread_idx);
       });
 }
 
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in) {
   const ScratchLayout layout = scratch_layout(device, max_rows, max_in);
   return static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes + layout.quant_bytes +
-         64;
+         kAlignment;
+}
+
+size_t linear_tiles_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_in) {
+  return linear_scratch_bytes(device, max_rows, n_in) +
+         static_cast<size_t>(device.pool->n_threads()) * tile_bytes(max_rows) + kAlignment;
 }
 
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,

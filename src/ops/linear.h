@@ -9,6 +9,7 @@
 // The same bits for every number of rows, tile, thread count and instruction set here too.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "ops/device.h"
@@ -34,6 +35,24 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
 
 // Bytes that linear needs for up to max_rows rows of up to max_in inputs on this device.
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in);
+
+// Rows [row, row + out.n_rows) and columns [col, col + out.n_cols) of a product.
+struct LinearTile {
+  int32_t row = 0;
+  int32_t col = 0;
+  Rows out;  // at most kMaxTileCols columns
+};
+inline constexpr int32_t kMaxTileCols = 256;
+using LinearTileFn = std::function<void(const LinearTile& tile, int32_t thread_idx)>;
+
+// y = x W^T with the bits of linear. Its first kept.n_rows rows are written to `kept`; of the
+// others no more than a tile a thread is in memory. fn is called with each tile, also of kept rows,
+// by the thread that has computed it, while it is in that core's cache. Every output is in exactly
+// one tile; tiles come in any order, on any thread.
+void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight, const Rows& kept,
+                  std::span<std::byte> scratch, const LinearTileFn& fn);
+
+size_t linear_tiles_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_in);
 
 // Embedding lookup: out.row(i) = row ids[i] of the unpacked matrix, in f32.
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,

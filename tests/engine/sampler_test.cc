@@ -6,22 +6,17 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <numeric>
 #include <random>
 #include <string>
 
 #include "engine/natural_log.h"
-#include "engine/philox.h"
-#include "kernels/reference/sampling.h"
+#include "sampling_fixture.h"
 
 using namespace prefold;
 
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<Device> test_devices() {
   std::vector<Device> devices;
@@ -29,91 +24,29 @@ std::vector<Device> test_devices() {
   return devices;
 }
 
-// A request and the tokens around it, on one row of logits.
-struct Start {
-  SamplingParams params;
-  std::vector<int32_t> stop_ids;
-  uint64_t key = 0;
-  std::vector<int32_t> prompt;
-  std::vector<int32_t> sampled;  // so far
-};
 struct Job {
   std::vector<float> logits;
   Start start;
 };
-
-SamplerState start_sampler(const Start& start) {
-  SamplerState state =
-      prefold::start_sampler({0, &start.params, start.stop_ids, start.prompt, start.key});
-  for (int32_t id : start.sampled) take_token(state, id);
-  return state;
-}
 
 SampledToken run(const Device& device, const Job& job) {
   SamplerScratch scratch(static_cast<int32_t>(job.logits.size()));
   SamplerState state = start_sampler(job.start);
   std::vector<float> logits = job.logits;
   const SampledToken token = sample(device, logits, state, scratch);
+  REQUIRE(std::memcmp(logits.data(), job.logits.data(), logits.size() * sizeof(float)) == 0);
   REQUIRE(state.last_token == token.id);
   REQUIRE(state.n_sampled == std::ssize(job.start.sampled) + 1);
   return token;
 }
 
-int32_t reference_of(const Job& job) {
-  const SamplingParams& params = job.start.params;
-  reference::SamplingCase c;
-  c.temperature = params.temperature;
-  c.top_k = params.top_k;
-  c.top_p = params.top_p;
-  c.min_p = params.min_p;
-  c.repetition_penalty = params.repetition_penalty;
-  c.frequency_penalty = params.frequency_penalty;
-  c.presence_penalty = params.presence_penalty;
-  c.logit_bias = params.logit_bias;
-  if (std::ssize(job.start.sampled) < params.min_tokens) c.masked = job.start.stop_ids;
-  c.prompt = job.start.prompt;
-  c.output = job.start.sampled;
-  c.u = uniform_at(job.start.key, static_cast<uint32_t>(job.start.sampled.size()));
-  return reference::sample(job.logits, c);
-}
-
-// A random mix of parameters over one of several kinds of logits.
+// A random mix of parameters in the middle of an answer, over random logits.
 Job random_job(std::mt19937& rng, int32_t n) {
-  const auto uniform = [&] { return std::uniform_real_distribution<float>(0.0f, 1.0f)(rng); };
-  const auto id = [&] { return std::uniform_int_distribution<int32_t>(0, n - 1)(rng); };
-  const auto one_of = [&](std::initializer_list<float> xs) {
-    return xs.begin()[std::uniform_int_distribution<size_t>(0, xs.size() - 1)(rng)];
-  };
-  Job job;
-  const int kind = std::uniform_int_distribution<int>(0, 4)(rng);
-  std::normal_distribution<float> normal(0.0f, kind == 0 ? 1.0f : 5.0f);
-  for (int32_t i = 0; i < n; ++i) {
-    float x = normal(rng);
-    if (kind == 2) x = std::round(x / 2.0f);               // many ties
-    if (kind == 3) x = 0.01f * static_cast<float>(i % n);  // ascending: worst for a running cut
-    if (kind == 4 && uniform() < 0.3f) x = one_of({kNaN, kInfinity, -kInfinity});
-    job.logits.push_back(x);
+  Job job{random_logits(rng, n), random_start(rng, n)};
+  for (int i = 0; i < 6; ++i) {
+    const int32_t other = std::uniform_int_distribution<int32_t>(0, n - 1)(rng);
+    job.start.sampled.push_back(i % 3 == 0 ? job.start.prompt[i] : other);
   }
-  SamplingParams& params = job.start.params;
-  params.temperature = one_of({0.0f, 1e-4f, 0.3f, 1.0f, 1.0f, 2.0f, 1e6f});
-  params.top_k = static_cast<int32_t>(one_of({0, 0, 1, 2, 20, 300, 1e6f}));
-  params.top_p = one_of({1.0f, 1.0f, 1e-6f, 0.5f, 0.9f, 0.99f, uniform() + 1e-9f});
-  params.min_p = one_of({0.0f, 0.0f, 0.05f, 1.0f, uniform()});
-  if (uniform() < 0.4f) {
-    params.repetition_penalty = 0.5f + uniform();
-    params.frequency_penalty = 2.0f * uniform() - 1.0f;
-    params.presence_penalty = 2.0f * uniform() - 1.0f;
-  }
-  std::map<int32_t, float> bias;
-  for (int i = 0; i < 3 && uniform() < 0.3f; ++i) bias[id()] = 20.0f * uniform() - 10.0f;
-  params.logit_bias.assign(bias.begin(), bias.end());
-  std::vector<int32_t> prompt;
-  for (int i = 0; i < 6; ++i) prompt.push_back(id());
-  job.start.prompt = prompt;
-  for (int i = 0; i < 6; ++i) job.start.sampled.push_back(i % 3 == 0 ? prompt[i] : id());
-  params.min_tokens = uniform() < 0.3f ? 10 : 0;
-  for (int i = 0; i < 3; ++i) job.start.stop_ids.push_back(id());
-  job.start.key = rng();
   return job;
 }
 
@@ -148,7 +81,7 @@ TEST_CASE("the sampler gives the reference's tokens for random mixes of paramete
       const int32_t sizes[] = {1, 7, 16, 100, 1000, 1024, 2500};
       const Job job = random_job(rng, sizes[i % std::size(sizes)]);
       CAPTURE(i);
-      REQUIRE(run(device, job).id == reference_of(job));
+      REQUIRE(run(device, job).id == reference_token(job.logits, job.start));
     }
   }
 }

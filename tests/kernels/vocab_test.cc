@@ -52,10 +52,12 @@ TEST_CASE("argmax finds the highest finite logit, the lower id on a tie") {
       const BestLogit best = kernels->vocab->argmax(logits.data(), n);
       CHECK(best.logit == 100.0f);
       CHECK(best.id == n / 2);
+      CHECK(kernels->vocab->highest(logits.data(), n) == 100.0f);
     }
     const std::vector<float> nothing{kNaN, -kInfinity, kInfinity};
     CHECK(kernels->vocab->argmax(nothing.data(), 3).logit == -kInfinity);
     CHECK(kernels->vocab->argmax(nothing.data(), 3).id == 0);
+    CHECK(kernels->vocab->highest(nothing.data(), 3) == -kInfinity);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -306,6 +307,48 @@ TEST_CASE("several matrices of different types in one call equal separate calls"
       CHECK(same_bits(out_q, linear_out(device, q, aq, n_rows)));
       CHECK(same_bits(out_k, linear_out(device, k, ak, n_rows)));
       CHECK(same_bits(out_v, linear_out(device, v, av, n_rows)));
+    }
+  }
+}
+
+TEST_CASE("tiles hold every output of linear once; the kept rows are written as well") {
+  std::mt19937 rng(12);
+  ThreadPool three(3);
+  for (const Precision precision : {Precision::kExact, Precision::kFast}) {
+    for (const int32_t n_out : {5, 256, 1000}) {
+      const Problem problem = make_problem({TensorType::kQ4_1, 96, n_out}, three, rng);
+      for (const int32_t n_rows : {1, 3, 70, 300}) {
+        const Activations a = make_activations(problem.shape, n_rows, rng);
+        const ConstRows x{a.x.data(), n_rows, 96, a.x_stride};
+        for (const CpuKernels* kernels : available_cpu_kernels()) {
+          const Device device{&three, kernels, precision};
+          const std::vector<float> wanted = linear_out(device, problem, a, n_rows);
+          for (const int32_t n_kept : {0, n_rows / 2, n_rows}) {
+            CAPTURE(kernels->isa);
+            CAPTURE(n_out);
+            CAPTURE(n_rows);
+            CAPTURE(n_kept);
+            std::vector<float> kept = a.out, seen = a.out;
+            std::vector<int32_t> n_seen(seen.size());
+            std::vector<std::byte> scratch(linear_tiles_scratch_bytes(device, n_rows, 96));
+            linear_tiles(device, x, problem.packed, {kept.data(), n_kept, n_out, a.out_stride},
+                         scratch, [&](const LinearTile& tile, int32_t) {
+                           for (int64_t r = 0; r < tile.out.n_rows; ++r) {
+                             for (int64_t c = 0; c < tile.out.n_cols; ++c) {
+                               const int64_t at = (tile.row + r) * a.out_stride + tile.col + c;
+                               seen[static_cast<size_t>(at)] = tile.out.row(r)[c];
+                               ++n_seen[static_cast<size_t>(at)];
+                             }
+                           }
+                         });
+            CHECK(same_bits(seen, wanted));
+            CHECK(std::count(n_seen.begin(), n_seen.end(), 1) == int64_t{n_rows} * n_out);
+            const auto end = static_cast<int64_t>(n_kept) * a.out_stride;
+            CHECK(std::equal(kept.begin(), kept.begin() + end, wanted.begin()));
+            CHECK(std::equal(kept.begin() + end, kept.end(), a.out.begin() + end));
+          }
+        }
+      }
     }
   }
 }
