@@ -18,6 +18,7 @@ struct CpuKernels {
   const GemmKernels* gemm;
   const Int8Kernels* gemm_int8;
   const AttentionKernels* attention;
+  Int8AttentionWalkFn walk_attention_int8;
   const ElementwiseKernels* elementwise;
   const VocabKernels* vocab;
 };
