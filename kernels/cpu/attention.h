@@ -93,11 +93,10 @@ struct KvRun {
   std::byte* v_tile;
 };
 
-// The arithmetic of --precision fast over an int8 cache (ops/attention.h): walk.type is kInt8.
-using Int8AttentionWalkFn = void (*)(const AttentionWalk& walk);
+using AttentionWalkFn = void (*)(const AttentionWalk& walk);
 
 struct AttentionKernels {
-  void (*walk)(const AttentionWalk& walk);
+  AttentionWalkFn walk;
   // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is.
   void (*merge)(int32_t chunk_idx, int32_t n, int32_t head_dim, const AttentionState& chunk,
                 const AttentionState& total);

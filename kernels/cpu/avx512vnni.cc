@@ -10,7 +10,7 @@ namespace prefold {
 extern const Int8Kernels kInt8Kernels_avx512vnni;
 const Int8Kernels kInt8Kernels_avx512vnni = avx512vnni::kInt8Kernels;
 
-extern const Int8AttentionWalkFn kWalkAttentionInt8_avx512vnni;
-const Int8AttentionWalkFn kWalkAttentionInt8_avx512vnni = avx512vnni::attention_int8_impl::walk;
+extern const AttentionWalkFn kWalkAttentionInt8_avx512vnni;
+const AttentionWalkFn kWalkAttentionInt8_avx512vnni = avx512vnni::attention_int8_impl::walk;
 
 }  // namespace prefold

@@ -16,7 +16,7 @@ extern const CpuKernels kCpuKernels_scalar;
 extern const CpuKernels kCpuKernels_avx2;
 extern const CpuKernels kCpuKernels_avx512;
 extern const Int8Kernels kInt8Kernels_avx512vnni;
-extern const Int8AttentionWalkFn kWalkAttentionInt8_avx512vnni;
+extern const AttentionWalkFn kWalkAttentionInt8_avx512vnni;
 #endif
 
 #if defined(__x86_64__)

@@ -76,7 +76,7 @@ Scratch carve(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim)
 // One call of attention: what its works have in common.
 struct Call {
   const AttentionKernels* kernels;
-  void (*walk)(const AttentionWalk& walk);
+  AttentionWalkFn walk;
   ConstRows q;
   KvLayer kv;
   std::span<const int32_t> block_ids;
@@ -308,6 +308,11 @@ void kv_copy(const Device& device, std::span<const BlockCopy> copies,
   });
 }
 
+AttentionWalkFn attention_walk(const Device& device, KvType type) {
+  const bool integer = device.precision == Precision::kFast && type == KvType::kInt8;
+  return integer ? device.kernels->walk_attention_int8 : device.kernels->attention->walk;
+}
+
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
                float scale, std::span<std::byte> scratch, Rows out) {
@@ -322,10 +327,17 @@ void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<c
 
   Carver carver(scratch);
   Scratch s = carve(carver, q.n_rows, n_heads, kv.head_dim);
-  const AttentionKernels* kernels = device.kernels->attention;
-  const bool integer = device.precision == Precision::kFast && kv.type == KvType::kInt8;
-  const auto walk = integer ? device.kernels->walk_attention_int8 : kernels->walk;
-  const Call call{kernels, walk, q, kv, block_ids, scale, shape, s.chunk, s.total, s.spare, out};
+  const Call call{device.kernels->attention,
+                  attention_walk(device, kv.type),
+                  q,
+                  kv,
+                  block_ids,
+                  scale,
+                  shape,
+                  s.chunk,
+                  s.total,
+                  s.spare,
+                  out};
   const size_t n_spans = spans.size();
   const SegmentCover cover{s.cover.n_tiles.first(n_spans), s.cover.n_levels.first(n_spans)};
   std::fill(cover.n_tiles.begin(), cover.n_tiles.end(), 0);

@@ -83,6 +83,8 @@ void kv_copy(const Device& device, std::span<const BlockCopy> copies,
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
                float scale, std::span<std::byte> scratch, Rows out);
+// The kernel that walks a cache of this type.
+AttentionWalkFn attention_walk(const Device& device, KvType type);
 size_t attention_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_heads,
                                int32_t head_dim);
 
