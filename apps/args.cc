@@ -130,7 +130,7 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
   add_choice<Precision>(
       app, "--precision", run.precision, {{"exact", Precision::kExact}, {"fast", Precision::kFast}},
       "exact: f32 activations, the answer of an f32 reference; fast: activations in 8 bits where "
-      "weights are quantised");
+      "weights or the KV cache are quantised");
   add_ablations(app, run);
   app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2, avx512 or avx512vnni")
       ->capture_default_str();

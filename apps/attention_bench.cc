@@ -34,6 +34,7 @@ struct Options {
   std::string isa = "auto";
   int32_t n_threads = usable_thread_count();
   KvType kv_type = KvType::kF32;
+  Precision precision = Precision::kExact;
   int32_t n_heads = 9;
   int32_t n_kv_heads = 3;
   int32_t head_dim = 64;
@@ -176,7 +177,7 @@ class Bench {
   explicit Bench(const Options& options)
       : options_(options),
         pool_(options.n_threads),
-        device_{&pool_, &find_cpu_kernels(options.isa)} {
+        device_{&pool_, &find_cpu_kernels(options.isa), options.precision} {
     measure_peak();
     read_bytes_per_s_ = measure_read_bytes_per_s(pool_);
     print_line(options_,
@@ -314,7 +315,7 @@ class Bench {
     walk.block_ids = block_ids.data();
     walk.end_tile = n_tiles;
     walk.chunk = {max.data(), sum.data(), acc.data()};
-    return best_seconds(options_, [&] { device_.kernels->attention->walk(walk); });
+    return best_seconds(options_, [&] { attention_walk(device_, kv.type)(walk); });
   }
 
   Options options_;
@@ -336,6 +337,10 @@ int attention_bench(int argc, char** argv) {
                                                                         {"f16", KvType::kF16},
                                                                         {"bf16", KvType::kBF16},
                                                                         {"int8", KvType::kInt8}}));
+  app.add_option("--precision", options.precision,
+                 "exact or fast, which multiplies integers if --kv-type is int8")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
+          {"exact", Precision::kExact}, {"fast", Precision::kFast}}));
   app.add_option("--heads", options.n_heads)->check(CLI::Range(1, 1024));
   app.add_option("--kv-heads", options.n_kv_heads)->check(CLI::Range(1, 1024));
   app.add_option("--head-dim", options.head_dim)->check(CLI::Range(1, kMaxHeadDim));

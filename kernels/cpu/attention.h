@@ -26,8 +26,10 @@ inline size_t kv_element_bytes(KvType type) {
   return type == KvType::kF32 ? 4 : type == KvType::kInt8 ? 1 : 2;
 }
 
-// A tile of K is (head_dim, 32), a tile of V (32, padded_head_dim); with kInt8 the 32 scales
-// follow. Both take this many bytes, so that one number sizes K and V.
+// A tile of K is (head_dim, 32), a tile of V (32, padded_head_dim). With kInt8 they are made of
+// quads, so that integer products of four can read them: K (head_dim / 4, 32, 4 dimensions), its
+// bytes 128 above their values, V (32 / 4, padded_head_dim, 4 positions); 32 scales follow. Both
+// take this many bytes, so that one number sizes K and V.
 inline size_t kv_tile_values_bytes(KvType type, int32_t head_dim) {
   return kv_element_bytes(type) * kKvTileTokens * static_cast<size_t>(padded_head_dim(head_dim));
 }
@@ -91,8 +93,10 @@ struct KvRun {
   std::byte* v_tile;
 };
 
+using AttentionWalkFn = void (*)(const AttentionWalk& walk);
+
 struct AttentionKernels {
-  void (*walk)(const AttentionWalk& walk);
+  AttentionWalkFn walk;
   // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is.
   void (*merge)(int32_t chunk_idx, int32_t n, int32_t head_dim, const AttentionState& chunk,
                 const AttentionState& total);

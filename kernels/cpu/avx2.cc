@@ -2,6 +2,7 @@
 #define KERNEL_ISA avx2
 
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/attention_int8.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
 #include "kernels/cpu/gemm_int8.inc"
@@ -15,6 +16,7 @@ const CpuKernels kCpuKernels_avx2{"avx2",
                                   &avx2::kGemmKernels,
                                   &avx2::kInt8Kernels,
                                   &avx2::kAttentionKernels,
+                                  &avx2::attention_int8_impl::walk,
                                   &avx2::kElementwiseKernels,
                                   &avx2::kVocabKernels};
 

@@ -2,6 +2,7 @@
 #define KERNEL_ISA avx512
 
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/attention_int8.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
 #include "kernels/cpu/gemm_int8.inc"
@@ -15,6 +16,7 @@ const CpuKernels kCpuKernels_avx512{"avx512",
                                     &avx512::kGemmKernels,
                                     &avx512::kInt8Kernels,
                                     &avx512::kAttentionKernels,
+                                    &avx512::attention_int8_impl::walk,
                                     &avx512::kElementwiseKernels,
                                     &avx512::kVocabKernels};
 

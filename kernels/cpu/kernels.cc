@@ -16,6 +16,7 @@ extern const CpuKernels kCpuKernels_scalar;
 extern const CpuKernels kCpuKernels_avx2;
 extern const CpuKernels kCpuKernels_avx512;
 extern const Int8Kernels kInt8Kernels_avx512vnni;
+extern const AttentionWalkFn kWalkAttentionInt8_avx512vnni;
 #endif
 
 #if defined(__x86_64__)
@@ -32,6 +33,7 @@ static const CpuKernels& avx512vnni_kernels() {
     CpuKernels changed = kCpuKernels_avx512;
     changed.isa = "avx512vnni";
     changed.gemm_int8 = &kInt8Kernels_avx512vnni;
+    changed.walk_attention_int8 = kWalkAttentionInt8_avx512vnni;
     return changed;
   }();
   return kernels;

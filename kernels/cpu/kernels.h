@@ -18,6 +18,7 @@ struct CpuKernels {
   const GemmKernels* gemm;
   const Int8Kernels* gemm_int8;
   const AttentionKernels* attention;
+  AttentionWalkFn walk_attention_int8;  // integer products over an int8 cache
   const ElementwiseKernels* elementwise;
   const VocabKernels* vocab;
 };

@@ -2,6 +2,7 @@
 #define KERNEL_ISA scalar
 
 #include "kernels/cpu/attention.inc"
+#include "kernels/cpu/attention_int8.inc"
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/gemm.inc"
 #include "kernels/cpu/gemm_int8.inc"
@@ -15,6 +16,7 @@ const CpuKernels kCpuKernels_scalar{"scalar",
                                     &scalar::kGemmKernels,
                                     &scalar::kInt8Kernels,
                                     &scalar::kAttentionKernels,
+                                    &scalar::attention_int8_impl::walk,
                                     &scalar::kElementwiseKernels,
                                     &scalar::kVocabKernels};
 

@@ -32,6 +32,7 @@ inline U32x16 load_u32(const std::byte* p) { return {_mm512_loadu_si512(p)}; }
 inline U32x16 broadcast_u32(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
 inline U32x16 operator&(U32x16 a, U32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
 inline U32x16 operator|(U32x16 a, U32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline U32x16 operator^(U32x16 a, U32x16 b) { return {_mm512_xor_si512(a.v, b.v)}; }
 template <int kBits>
 inline U32x16 shift_right(U32x16 a) {
   return {_mm512_srli_epi32(a.v, kBits)};
@@ -90,6 +91,9 @@ inline U32x16 operator&(U32x16 a, U32x16 b) {
 }
 inline U32x16 operator|(U32x16 a, U32x16 b) {
   return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
+}
+inline U32x16 operator^(U32x16 a, U32x16 b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
 }
 template <int kBits>
 inline U32x16 shift_right(U32x16 a) {
@@ -157,6 +161,9 @@ inline U32x16 operator&(U32x16 a, U32x16 b) {
 }
 inline U32x16 operator|(U32x16 a, U32x16 b) {
   return each_u32([&](int i) { return a.v[i] | b.v[i]; });
+}
+inline U32x16 operator^(U32x16 a, U32x16 b) {
+  return each_u32([&](int i) { return a.v[i] ^ b.v[i]; });
 }
 template <int kBits>
 inline U32x16 shift_right(U32x16 a) {

@@ -76,6 +76,7 @@ Scratch carve(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim)
 // One call of attention: what its works have in common.
 struct Call {
   const AttentionKernels* kernels;
+  AttentionWalkFn walk;
   ConstRows q;
   KvLayer kv;
   std::span<const int32_t> block_ids;
@@ -148,7 +149,7 @@ void run_work(const Call& call, WorkHead now, WorkHead next) {
     walk.next_k = call.kv.k + offset;
     walk.next_v = call.kv.v + offset;
   }
-  call.kernels->walk(walk);
+  call.walk(walk);
   if (work.last) {
     finish_rows(call, kv_head, work.first_row, work.n_rows, (work.end_tile - 1) / kTilesPerChunk);
   }
@@ -242,24 +243,37 @@ void append_rows(const Device& device, ConstRows k, ConstRows v, std::span<const
   }
 }
 
+// The first n positions of a tile of V in quads of positions.
+void copy_int8_values(const std::byte* from, std::byte* to, int32_t n, int32_t n_columns) {
+  const int32_t n_whole = n / 4 * 4 * n_columns;
+  std::memcpy(to, from, static_cast<size_t>(n_whole));
+  for (int32_t d = 0; d < n_columns; ++d) {
+    std::memcpy(to + n_whole + 4 * d, from + n_whole + 4 * d, static_cast<size_t>(n % 4));
+  }
+}
+
 void copy_tile(const KvLayer& kv, int32_t head, const BlockCopy& copy) {
   CHECK(copy.n_tokens >= 0 && copy.n_tokens <= kKvBlockTokens);
   const size_t tile_bytes = kv_tile_bytes(kv.type, kv.head_dim);
-  const size_t element_bytes = kv_element_bytes(kv.type);
   const size_t source = kv.block_stride * copy.from + tile_bytes * head;
   const size_t target = kv.block_stride * copy.to + tile_bytes * head;
+  const int32_t n_columns = padded_head_dim(kv.head_dim);
+  const bool in_quads = kv.type == KvType::kInt8;
+  const size_t element_bytes = in_quads ? 4 : kv_element_bytes(kv.type);
+  const int32_t n_elements = in_quads ? (kv.head_dim + 3) / 4 : kv.head_dim;
   const size_t k_row_bytes = kKvBlockTokens * element_bytes;
-  for (int32_t d = 0; d < kv.head_dim; ++d) {
-    std::memcpy(kv.k + target + d * k_row_bytes, kv.k + source + d * k_row_bytes,
+  for (int32_t i = 0; i < n_elements; ++i) {
+    std::memcpy(kv.k + target + i * k_row_bytes, kv.k + source + i * k_row_bytes,
                 copy.n_tokens * element_bytes);
   }
-  std::memcpy(kv.v + target, kv.v + source,
-              copy.n_tokens * element_bytes * padded_head_dim(kv.head_dim));
-  if (kv.type == KvType::kInt8) {
-    const size_t scales = kv_tile_values_bytes(kv.type, kv.head_dim);
-    std::memcpy(kv.k + target + scales, kv.k + source + scales, copy.n_tokens * sizeof(float));
-    std::memcpy(kv.v + target + scales, kv.v + source + scales, copy.n_tokens * sizeof(float));
+  if (!in_quads) {
+    std::memcpy(kv.v + target, kv.v + source, copy.n_tokens * element_bytes * n_columns);
+    return;
   }
+  copy_int8_values(kv.v + source, kv.v + target, copy.n_tokens, n_columns);
+  const size_t scales = kv_tile_values_bytes(kv.type, kv.head_dim);
+  std::memcpy(kv.k + target + scales, kv.k + source + scales, copy.n_tokens * sizeof(float));
+  std::memcpy(kv.v + target + scales, kv.v + source + scales, copy.n_tokens * sizeof(float));
 }
 
 }  // namespace
@@ -294,6 +308,11 @@ void kv_copy(const Device& device, std::span<const BlockCopy> copies,
   });
 }
 
+AttentionWalkFn attention_walk(const Device& device, KvType type) {
+  const bool integer = device.precision == Precision::kFast && type == KvType::kInt8;
+  return integer ? device.kernels->walk_attention_int8 : device.kernels->attention->walk;
+}
+
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
                float scale, std::span<std::byte> scratch, Rows out) {
@@ -308,8 +327,17 @@ void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<c
 
   Carver carver(scratch);
   Scratch s = carve(carver, q.n_rows, n_heads, kv.head_dim);
-  const Call call{
-      device.kernels->attention, q, kv, block_ids, scale, shape, s.chunk, s.total, s.spare, out};
+  const Call call{device.kernels->attention,
+                  attention_walk(device, kv.type),
+                  q,
+                  kv,
+                  block_ids,
+                  scale,
+                  shape,
+                  s.chunk,
+                  s.total,
+                  s.spare,
+                  out};
   const size_t n_spans = spans.size();
   const SegmentCover cover{s.cover.n_tiles.first(n_spans), s.cover.n_levels.first(n_spans)};
   std::fill(cover.n_tiles.begin(), cover.n_tiles.end(), 0);

@@ -1,7 +1,7 @@
 // Causal attention over the paged KV cache, with shared segments; and the append of new KV.
 //
-// A query row at position p sees positions 0..p of its own sequence. Its arithmetic, all of it in
-// f32, is fixed by p alone (invariant I6). For one row and one head, with q of head_dim values:
+// A query row at position p sees positions 0..p of its own sequence. Its arithmetic is fixed by p
+// alone (invariant I6). For one row and one head, with q of head_dim values, all of it in f32:
 //
 //   Positions are walked in tiles of kKvBlockTokens anchored at 0, with a running state
 //   (max, sum, acc[head_dim]) that starts at (-inf, 0, 0) in each absolute chunk of
@@ -18,10 +18,26 @@
 //
 // with exp, exp_nonpositive and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867).
 // K and V are read as stored, after rounding to the KV type. Memory of positions past p may hold
-// anything, NaN too. A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594)
-// covers whole tiles and hands its state on to what follows. So the bits do not depend on segments,
-// chunks of prefill, other rows, threads or the instruction set. Long lone sequences are split over
-// the threads at the chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
+// anything, NaN too.
+//
+// With Precision::kFast and an int8 cache, k[j] = k_scale[j] * kq[j] and v[j] likewise, both
+// products of a tile are sums of integers, which are exact:
+//     qq[d]   = round(q[d] * (127 / max|q|));  factor = max|q| * (1 / 127) * scale    once a row
+//     s[j]    = float(sum of qq[d] * kq[j][d]) * k_scale[j]
+//     new_max = max(max, (max of all s[j]) * factor);  correction = exp_nonpositive(max - new_max)
+//     p[j]    = exp_nonpositive(fma(s[j], factor, -new_max)), 0 for positions past the row's
+//     sum     = sum * correction + sum_lanes(p[0..15] + p[16..31])
+//     w[j]    = p[j] * v_scale[j];  w_scale = max w * (1 / 255)
+//     wq[j]   = round(w[j] * (255 / max w))
+//     acc[d]  = fma(float(sum of wq[j] * vq[j][d]), w_scale, acc[d] * correction)
+// where rounding is to nearest, half to even, and what is at most 2^-100 (max|q|, max w) counts as
+// 0. One factor a tile, not a fixed one, keeps the weights of a tile far below the maximum as exact
+// as others. The sum takes p as it is: the rounded weights have V's scales in them.
+//
+// A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594) covers whole tiles and
+// hands its state on to what follows. So the bits do not depend on segments, chunks of prefill,
+// other rows, threads or the instruction set. Long lone sequences are split over the threads at the
+// chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
 #pragma once
 
 #include <cstddef>
@@ -67,6 +83,8 @@ void kv_copy(const Device& device, std::span<const BlockCopy> copies,
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
                float scale, std::span<std::byte> scratch, Rows out);
+// The kernel that walks a cache of this type.
+AttentionWalkFn attention_walk(const Device& device, KvType type);
 size_t attention_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_heads,
                                int32_t head_dim);
 

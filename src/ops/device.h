@@ -1,5 +1,5 @@
 // Where and how ops run: the thread pool, the kernels of one instruction set (it owns neither), and
-// the precision of matrix products.
+// the precision of products.
 #pragma once
 
 #include "base/thread_pool.h"
@@ -7,8 +7,8 @@
 
 namespace prefold {
 
-// What linear() rounds its inputs to: kExact not at all (f32), kFast to 8 bits, for quantised
-// weights.
+// What products round their inputs to: kExact not at all (f32), kFast to 8 bits where the other
+// side has 8 bits or fewer: quantised weights in linear(), an int8 KV cache in attention().
 enum class Precision { kExact, kFast };
 
 struct Device {

@@ -150,20 +150,25 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
       CHECK(folder.answers(options) == rounded);
     }
   }
-  SUBCASE("precision fast: different bits, but always the same ones") {
-    RunOptions options = base;
-    options.precision = Precision::kFast;
-    const std::vector<std::string> rounded = folder.answers(options);
-    CHECK(rounded != expected);
-    options.sharing = Sharing::kNone;
-    options.max_num_batched_tokens = 48;
-    options.threads = 2;
-    CHECK(folder.answers(options) == rounded);
-    options.sharing = Sharing::kTree;
-    options.max_num_batched_tokens = 2048;
-    for (const std::string& isa : instruction_sets(model)) {
-      options.cpu_isa = isa;
+  SUBCASE("precision fast, also with an int8 cache: different bits, but always the same ones") {
+    std::vector<std::vector<std::string>> seen{expected};
+    for (const KvType type : {KvType::kF16, KvType::kInt8}) {
+      RunOptions options = base;
+      options.precision = Precision::kFast;
+      options.kv_type = type;
+      const std::vector<std::string> rounded = folder.answers(options);
+      for (const std::vector<std::string>& other : seen) CHECK(rounded != other);
+      seen.push_back(rounded);
+      options.sharing = Sharing::kNone;
+      options.max_num_batched_tokens = 48;
+      options.threads = 2;
       CHECK(folder.answers(options) == rounded);
+      options.sharing = Sharing::kTree;
+      options.max_num_batched_tokens = 2048;
+      for (const std::string& isa : instruction_sets(model)) {
+        options.cpu_isa = isa;
+        CHECK(folder.answers(options) == rounded);
+      }
     }
   }
   SUBCASE("each request by itself") {

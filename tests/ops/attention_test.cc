@@ -9,6 +9,7 @@
 #define KERNEL_ISA attention_test
 #include "kernels/cpu/simd.h"
 #include "kernels/reference/attention.h"
+#include "kernels/reference/attention_int8.h"
 #include "ops/attention_fixture.h"
 
 namespace prefold {
@@ -19,8 +20,15 @@ constexpr HeadShape kShapes[] = {
     {4, 4, 80}, {9, 3, 96}, {12, 1, 64}, {16, 2, 128}, {2, 1, 256}, {6, 2, 40},
 };
 
-Device device_of(ThreadPool& pool, std::string_view isa = "auto") {
-  return {&pool, &find_cpu_kernels(isa)};
+// The arithmetic of f32 and that of integer products.
+struct Mode {
+  KvType type;
+  Precision precision;
+};
+constexpr Mode kModes[] = {{KvType::kF32, Precision::kExact}, {KvType::kInt8, Precision::kFast}};
+
+Device device_of(ThreadPool& pool, Precision precision = Precision::kExact) {
+  return {&pool, &find_cpu_kernels("auto"), precision};
 }
 
 // Members over a shared prefix, some of them over a second, nested one; then sequences without any.
@@ -78,46 +86,58 @@ std::vector<float> run_row_by_row(const AttentionFixture& fixture, const Device&
   return out;
 }
 
-// The definition in ops/attention.h, word for word, for one row and head of an f32 cache.
-std::vector<float> defined_attention(std::span<const float> q, const TestSequence& sequence,
-                                     int32_t position, int64_t kv_stride, int64_t column,
-                                     float scale) {
+float exp_of(float x) { return attention_test::exp(attention_test::broadcast(x)).v[0]; }
+float weight_of(float x) {
+  return attention_test::exp_nonpositive(attention_test::broadcast(x)).v[0];
+}
+
+using State = reference::SoftmaxState;
+
+// The positions [begin, end) of one chunk in f32, as ops/attention.h has it word for word.
+State f32_chunk(std::span<const float> q, const float* k, const float* v, int64_t stride,
+                int32_t begin, int32_t end, float scale) {
   using namespace attention_test;
-  const int32_t head_dim = static_cast<int32_t>(q.size());
-  struct State {
-    float max = -INFINITY;
-    float sum = 0.0f;
-    std::vector<float> acc;
-  };
-  const auto exp_of = [](float x) { return exp(broadcast(x)).v[0]; };
-  const auto weight_of = [](float x) { return exp_nonpositive(broadcast(x)).v[0]; };
-  State total;
-  for (int32_t chunk = 0; chunk <= position; chunk += kAttentionChunk) {
-    State state;
-    state.acc.assign(head_dim, 0.0f);
-    const int32_t chunk_end = std::min(chunk + kAttentionChunk, position + 1);
-    for (int32_t tile = chunk; tile < chunk_end; tile += kKvBlockTokens) {
-      const int32_t n = std::min(kKvBlockTokens, position + 1 - tile);
-      float w[kKvBlockTokens] = {};
-      float new_max = state.max;
-      for (int32_t j = 0; j < n; ++j) {
-        for (int32_t d = 0; d < head_dim; ++d) {
-          w[j] = std::fma(q[d] * scale, sequence.k[(tile + j) * kv_stride + column + d], w[j]);
-        }
-        new_max = std::max(new_max, w[j]);
+  State state{-INFINITY, 0.0f, std::vector<float>(q.size(), 0.0f)};
+  for (int32_t tile = begin; tile < end; tile += kKvBlockTokens) {
+    const int32_t n = std::min(kKvBlockTokens, end - tile);
+    float w[kKvBlockTokens] = {};
+    float new_max = state.max;
+    for (int32_t j = 0; j < n; ++j) {
+      for (size_t d = 0; d < q.size(); ++d) {
+        w[j] = std::fma(q[d] * scale, k[(tile + j) * stride + d], w[j]);
       }
-      const float correction = weight_of(state.max - new_max);
-      for (int32_t j = 0; j < n; ++j) w[j] = weight_of(w[j] - new_max);
-      state.max = new_max;
-      state.sum = state.sum * correction + sum_lanes(load(w) + load(w + 16));
-      for (int32_t d = 0; d < head_dim; ++d) {
-        state.acc[d] = state.acc[d] * correction;
-        for (int32_t j = 0; j < n; ++j) {
-          state.acc[d] =
-              std::fma(w[j], sequence.v[(tile + j) * kv_stride + column + d], state.acc[d]);
-        }
+      new_max = std::max(new_max, w[j]);
+    }
+    const float correction = weight_of(state.max - new_max);
+    for (int32_t j = 0; j < n; ++j) w[j] = weight_of(w[j] - new_max);
+    state.max = new_max;
+    state.sum = state.sum * correction + sum_lanes(load(w) + load(w + 16));
+    for (size_t d = 0; d < q.size(); ++d) {
+      state.acc[d] = state.acc[d] * correction;
+      for (int32_t j = 0; j < n; ++j) {
+        state.acc[d] = std::fma(w[j], v[(tile + j) * stride + d], state.acc[d]);
       }
     }
+  }
+  return state;
+}
+
+// One row and head of the definition; k, v: the KV head's columns.
+std::vector<float> defined_attention(const Mode& mode, std::span<const float> q, const float* k,
+                                     const float* v, int64_t stride, int32_t position,
+                                     float scale) {
+  const int32_t head_dim = static_cast<int32_t>(q.size());
+  reference::Int8Rows k_rows, v_rows;
+  if (mode.type == KvType::kInt8) {
+    k_rows = reference::quantise_kv(k, stride, position + 1, head_dim);
+    v_rows = reference::quantise_kv(v, stride, position + 1, head_dim);
+  }
+  State total;
+  for (int32_t chunk = 0; chunk <= position; chunk += kAttentionChunk) {
+    const int32_t end = std::min(chunk + kAttentionChunk, position + 1);
+    const State state = mode.type == KvType::kInt8
+                            ? reference::attention_int8(q, k_rows, v_rows, chunk, end, scale)
+                            : f32_chunk(q, k, v, stride, chunk, end, scale);
     if (chunk == 0) {
       total = state;
       continue;
@@ -134,7 +154,7 @@ std::vector<float> defined_attention(std::span<const float> q, const TestSequenc
 }
 
 // Checks every stride-th row of `out` against the definition, bit by bit.
-void check_defined(const AttentionFixture& fixture, const TestStep& step,
+void check_defined(const Mode& mode, const AttentionFixture& fixture, const TestStep& step,
                    std::span<const float> out, int32_t stride) {
   const HeadShape& shape = fixture.shape();
   const int64_t kv_stride = int64_t{shape.n_kv_heads} * shape.head_dim;
@@ -145,10 +165,11 @@ void check_defined(const AttentionFixture& fixture, const TestStep& step,
       for (int32_t head = 0; head < shape.n_heads; ++head) {
         const int64_t at =
             int64_t{span.first_row + i} * fixture.q_dim() + int64_t{head} * shape.head_dim;
+        const int64_t column = int64_t{head / (shape.n_heads / shape.n_kv_heads)} * shape.head_dim;
         const std::vector<float> expected = defined_attention(
-            std::span(step.q).subspan(at, shape.head_dim), step.sequences[s],
-            span.first_position + i, kv_stride,
-            int64_t{head / (shape.n_heads / shape.n_kv_heads)} * shape.head_dim, fixture.scale());
+            mode, std::span(step.q).subspan(at, shape.head_dim),
+            step.sequences[s].k.data() + column, step.sequences[s].v.data() + column, kv_stride,
+            span.first_position + i, fixture.scale());
         CHECK(same_bits(expected, out.subspan(at, shape.head_dim)));
       }
     }
@@ -158,21 +179,26 @@ void check_defined(const AttentionFixture& fixture, const TestStep& step,
 }  // namespace
 
 TEST_CASE("attention: shared segments, flat, row by row and any thread count give the same bits") {
-  ThreadPool one(1);
-  ThreadPool two(2);
-  ThreadPool five(5);
+  ThreadPool pool_one(1);
+  ThreadPool pool_two(2);
+  ThreadPool pool_five(5);
   uint32_t seed = 1;
-  for (const HeadShape& shape : kShapes) {
+  for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+    const auto& [type, precision] = kModes[i / std::size(kShapes)];
+    const HeadShape& shape = kShapes[i % std::size(kShapes)];
+    CAPTURE(static_cast<int>(type));
     CAPTURE(shape.n_heads);
     CAPTURE(shape.head_dim);
-    AttentionFixture fixture(shape, KvType::kF32, 400, seed++);
-    const TestStep step = random_step(fixture, device_of(two), 1000);
-    const std::vector<float> expected =
-        fixture.run(device_of(one), step, step.spans, step.segments);
-    CHECK(same_bits(expected, fixture.run(device_of(one), step, step.spans, {})));
-    CHECK(same_bits(expected, fixture.run(device_of(two), step, step.spans, step.segments)));
-    CHECK(same_bits(expected, fixture.run(device_of(five), step, step.spans, step.segments)));
-    CHECK(same_bits(expected, fixture.run(device_of(five), step, step.spans, {})));
+    AttentionFixture fixture(shape, type, 400, seed++);
+    const Device one = device_of(pool_one, precision);
+    const Device two = device_of(pool_two, precision);
+    const Device five = device_of(pool_five, precision);
+    const TestStep step = random_step(fixture, two, 1000);
+    const std::vector<float> expected = fixture.run(one, step, step.spans, step.segments);
+    CHECK(same_bits(expected, fixture.run(one, step, step.spans, {})));
+    CHECK(same_bits(expected, fixture.run(two, step, step.spans, step.segments)));
+    CHECK(same_bits(expected, fixture.run(five, step, step.spans, step.segments)));
+    CHECK(same_bits(expected, fixture.run(five, step, step.spans, {})));
     // A segment cut in two, one inside the other, is the same as one.
     std::vector<SharedSegment> cut;
     for (const SharedSegment& segment : step.segments) {
@@ -182,25 +208,29 @@ TEST_CASE("attention: shared segments, flat, row by row and any thread count giv
         cut.push_back({middle, segment.end_block, segment.first_span, segment.n_spans});
       }
     }
-    CHECK(same_bits(expected, fixture.run(device_of(two), step, step.spans, cut)));
-    CHECK(same_bits(expected, run_row_by_row(fixture, device_of(two), step)));
-    CHECK(same_bits(expected, fixture.run(device_of(two), step, row_by_row(step), {})));
+    CHECK(same_bits(expected, fixture.run(two, step, step.spans, cut)));
+    CHECK(same_bits(expected, run_row_by_row(fixture, two, step)));
+    CHECK(same_bits(expected, fixture.run(two, step, row_by_row(step), {})));
   }
 }
 
 TEST_CASE("attention: every instruction set gives the bits of the definition") {
   ThreadPool pool(2);
   uint32_t seed = 100;
-  for (const HeadShape& shape : kShapes) {
+  for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+    const Mode& mode = kModes[i / std::size(kShapes)];
+    const HeadShape& shape = kShapes[i % std::size(kShapes)];
+    CAPTURE(static_cast<int>(mode.type));
     CAPTURE(shape.n_heads);
     CAPTURE(shape.head_dim);
-    AttentionFixture fixture(shape, KvType::kF32, 120, seed++);
+    AttentionFixture fixture(shape, mode.type, 120, seed++);
     const TestStep step = random_step(fixture, device_of(pool), 100);
     for (const CpuKernels* kernels : available_cpu_kernels()) {
       CAPTURE(kernels->isa);
-      const std::vector<float> out = fixture.run({&pool, kernels}, step, step.spans, step.segments);
-      check_defined(fixture, step, out, kernels->isa == "scalar" ? 40 : 10);
-      CHECK(same_bits(out, fixture.run(device_of(pool), step, step.spans, {})));
+      const std::vector<float> out =
+          fixture.run({&pool, kernels, mode.precision}, step, step.spans, step.segments);
+      check_defined(mode, fixture, step, out, kernels->isa == "scalar" ? 40 : 10);
+      CHECK(same_bits(out, fixture.run(device_of(pool, mode.precision), step, step.spans, {})));
     }
   }
 }
@@ -208,10 +238,13 @@ TEST_CASE("attention: every instruction set gives the bits of the definition") {
 TEST_CASE("attention: the answer is close to that of double precision") {
   ThreadPool pool(2);
   uint32_t seed = 200;
-  for (const HeadShape& shape : kShapes) {
-    AttentionFixture fixture(shape, KvType::kF32, 400, seed++);
-    const TestStep step = random_step(fixture, device_of(pool), 1000);
-    const std::vector<float> out = fixture.run(device_of(pool), step, step.spans, step.segments);
+  for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+    const auto& [type, precision] = kModes[i / std::size(kShapes)];
+    const HeadShape& shape = kShapes[i % std::size(kShapes)];
+    const Device device = device_of(pool, precision);
+    AttentionFixture fixture(shape, type, 400, seed++);
+    const TestStep step = random_step(fixture, device, 1000);
+    const std::vector<float> out = fixture.run(device, step, step.spans, step.segments);
     for (size_t s = 0; s < step.spans.size(); ++s) {
       const RowSpan& span = step.spans[s];
       const int64_t last_row = span.first_row + span.n_rows - 1;
@@ -220,10 +253,10 @@ TEST_CASE("attention: the answer is close to that of double precision") {
           step.sequences[s].k, step.sequences[s].v, step.sequences[s].n_positions, shape.n_heads,
           shape.n_kv_heads, shape.head_dim, fixture.scale());
       double worst = 0.0;
-      for (int32_t i = 0; i < fixture.q_dim(); ++i) {
-        worst = std::max(worst, std::abs(expected[i] - out[last_row * fixture.q_dim() + i]));
+      for (int32_t d = 0; d < fixture.q_dim(); ++d) {
+        worst = std::max(worst, std::abs(expected[d] - out[last_row * fixture.q_dim() + d]));
       }
-      CHECK(worst < 1e-5);  // of values up to 1
+      CHECK(worst < (precision == Precision::kExact ? 1e-5 : 3e-2));  // of values up to 1
     }
   }
 }
@@ -231,54 +264,59 @@ TEST_CASE("attention: the answer is close to that of double precision") {
 TEST_CASE("attention: contexts over several chunks do not depend on splits and segments") {
   ThreadPool one(1);
   ThreadPool eight(8);
-  AttentionFixture fixture({6, 2, 64}, KvType::kF32, 700, 300);
-  const Device device = device_of(one);
-  const TestSequence prefix = fixture.grow({}, 0, 4500, 0);
-  fixture.append(device, prefix, 0);
-  TestStep step;
-  for (const int32_t n_own : {1, 40, 2100, 8}) {
-    TestSequence member = fixture.grow(prefix, 4500, n_own, n_own == 40 ? 40 : 1);
-    fixture.append(device, member, 4480);
-    fixture.add_span(step, std::move(member));
+  for (const Mode& mode : kModes) {
+    AttentionFixture fixture({6, 2, 64}, mode.type, 700, 300);
+    const Device device = device_of(one, mode.precision);
+    const TestSequence prefix = fixture.grow({}, 0, 4500, 0);
+    fixture.append(device, prefix, 0);
+    TestStep step;
+    for (const int32_t n_own : {1, 40, 2100, 8}) {
+      TestSequence member = fixture.grow(prefix, 4500, n_own, n_own == 40 ? 40 : 1);
+      fixture.append(device, member, 4480);
+      fixture.add_span(step, std::move(member));
+    }
+    // Prefill across the boundary of a chunk, and a row at each side of one.
+    for (const auto& [n_positions, n_rows] :
+         {std::pair{2100, 110}, {2048, 1}, {2049, 1}, {4096, 1}}) {
+      TestSequence lone =
+          fixture.grow(prefix, std::min(2000, n_positions - n_rows) / 32 * 32,
+                       n_positions - std::min(2000, n_positions - n_rows) / 32 * 32, n_rows);
+      fixture.append(device, lone, std::min(2000, n_positions - n_rows) / 32 * 32);
+      fixture.add_span(step, std::move(lone));
+    }
+    const std::vector<float> expected = fixture.run(device, step, step.spans, {});
+    check_defined(mode, fixture, step, expected, 7);
+    for (const int32_t outer_end : {3, 64, 100, 128, 140}) {
+      CAPTURE(outer_end);
+      std::vector<SharedSegment> segments{{0, outer_end, 0, 4}};
+      if (outer_end < 140) segments.push_back({outer_end, 140, 1, 2});
+      CHECK(same_bits(expected, fixture.run(device, step, step.spans, segments)));
+      CHECK(same_bits(expected,
+                      fixture.run(device_of(eight, mode.precision), step, step.spans, segments)));
+    }
+    CHECK(same_bits(expected, run_row_by_row(fixture, device_of(eight, mode.precision), step)));
   }
-  // Prefill across the boundary of a chunk, and a row at each side of one.
-  for (const auto& [n_positions, n_rows] :
-       {std::pair{2100, 110}, {2048, 1}, {2049, 1}, {4096, 1}}) {
-    TestSequence lone =
-        fixture.grow(prefix, std::min(2000, n_positions - n_rows) / 32 * 32,
-                     n_positions - std::min(2000, n_positions - n_rows) / 32 * 32, n_rows);
-    fixture.append(device, lone, std::min(2000, n_positions - n_rows) / 32 * 32);
-    fixture.add_span(step, std::move(lone));
-  }
-  const std::vector<float> expected = fixture.run(device, step, step.spans, {});
-  check_defined(fixture, step, expected, 7);
-  for (const int32_t outer_end : {3, 64, 100, 128, 140}) {
-    CAPTURE(outer_end);
-    std::vector<SharedSegment> segments{{0, outer_end, 0, 4}};
-    if (outer_end < 140) segments.push_back({outer_end, 140, 1, 2});
-    CHECK(same_bits(expected, fixture.run(device, step, step.spans, segments)));
-    CHECK(same_bits(expected, fixture.run(device_of(eight), step, step.spans, segments)));
-  }
-  CHECK(same_bits(expected, run_row_by_row(fixture, device_of(eight), step)));
 }
 
 TEST_CASE("attention: a prompt gives the same bits whatever the chunks of its prefill") {
   ThreadPool pool(2);
-  const Device device = device_of(pool);
-  AttentionFixture fixture({9, 3, 64}, KvType::kF32, 40, 400);
-  TestStep step;
-  fixture.add_span(step, fixture.grow({}, 0, 333, 333));
-  fixture.append(device, step.sequences[0], 0);
-  const std::vector<float> expected = fixture.run(device, step, step.spans, {});
-  for (const int32_t chunk : {1, 5, 32, 77, 200}) {
-    CAPTURE(chunk);
-    std::vector<float> out;
-    for (int32_t row = 0; row < 333; row += chunk) {
-      const RowSpan span{row, std::min(chunk, 333 - row), row, 0, step.spans[0].n_blocks};
-      const std::vector<float> part = fixture.run(device, step, {&span, 1}, {});
-      out.insert(out.end(), part.begin(), part.end());
+  for (const Mode& mode : kModes) {
+    const Device device = device_of(pool, mode.precision);
+    AttentionFixture fixture({9, 3, 64}, mode.type, 40, 400);
+    TestStep step;
+    fixture.add_span(step, fixture.grow({}, 0, 333, 333));
+    fixture.append(device, step.sequences[0], 0);
+    const std::vector<float> expected = fixture.run(device, step, step.spans, {});
+    for (const int32_t chunk : {1, 5, 32, 77, 200}) {
+      CAPTURE(chunk);
+      std::vector<float> out;
+      for (int32_t row = 0; row < 333; row += chunk) {
+        const RowSpan span{row, std::min(chunk, 333 - row), row, 0, step.spans[0].n_blocks};
+        const std::vector<float> part = fixture.run(device, step, {&span, 1}, {});
+        out.insert(out.end(), part.begin(), part.end());
+      }
+      CHECK(same_bits(expected, out));
     }
-    CHECK(same_bits(expected, out));
   }
 }
 
@@ -328,11 +366,17 @@ TEST_CASE("kv_copy: the first positions of a block, and nothing of the rest") {
     moved.block_ids[1] = 3;
     CHECK(same_bits(expected, fixture.run(device, moved, moved.spans, {})));
     const size_t block_bytes = kv_block_bytes(type, 2, 40);
+    const bool in_quads = type == KvType::kInt8;
+    const size_t key_bytes = in_quads ? 4 : kv_element_bytes(type);
+    const auto value_at = [&](size_t j) {
+      return in_quads ? j / 4 * 4 * 48 + j % 4 : j * 48 * kv_element_bytes(type);
+    };
     const std::byte* values = fixture.kv().v + 3 * block_bytes;
-    CHECK(values[13 * 48 * kv_element_bytes(type)] == std::byte{0xff});
+    CHECK(values[value_at(12)] != std::byte{0xff});
+    CHECK(values[value_at(13)] == std::byte{0xff});
     const std::byte* keys = fixture.kv().k + 3 * block_bytes;
-    CHECK(keys[12 * kv_element_bytes(type)] != std::byte{0xff});
-    CHECK(keys[13 * kv_element_bytes(type)] == std::byte{0xff});
+    CHECK(keys[12 * key_bytes] != std::byte{0xff});
+    CHECK(keys[13 * key_bytes] == std::byte{0xff});
   }
 }
 
