@@ -5,6 +5,7 @@
 // rate, and its share of the roofline: the least time that the peak of multiply-adds (f32, or of
 // bytes with --precision fast), the memory bandwidth and, for f32, the rate of expanding packed
 // weights allow (whichever is largest). With --precision fast also its rate over that of exact.
+// Where the build found OpenBLAS or oneDNN, their rates for the same product of plain weights.
 // Weights are read from memory: copies of the matrix larger than the caches are used in turn.
 #include <fmt/format.h>
 
@@ -22,6 +23,7 @@
 
 #include "apps/attention_bench.h"
 #include "apps/machine_peaks.h"
+#include "apps/peer_products.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/panel.h"
@@ -98,6 +100,23 @@ std::vector<PackedMatrix> packed_copies(TensorType type, const Shape& shape, int
   return copies;
 }
 
+// fn() again and again, once more to warm up.
+template <typename Fn>
+Sample time_calls(const Options& options, Fn fn) {
+  std::vector<double> times;
+  double total = 0.0;
+  for (int32_t rep = -1; rep < options.reps || total < options.min_ms * 1e-3; ++rep) {
+    const double begin = now_s(options.cpu_time);
+    fn();
+    const double seconds = now_s(options.cpu_time) - begin;
+    if (rep < 0) continue;  // warm-up
+    times.push_back(seconds);
+    total += seconds;
+  }
+  std::sort(times.begin(), times.end());
+  return {times.front(), times[times.size() / 2]};
+}
+
 Sample time_linear(const Device& device, const std::vector<PackedMatrix>& weights, int32_t n_rows,
                    const Options& options, std::mt19937_64& rng) {
   const int32_t n_in = weights[0].n_in();
@@ -110,30 +129,36 @@ Sample time_linear(const Device& device, const std::vector<PackedMatrix>& weight
   LinearPart part;
   part.out = {out.data(), n_rows, n_out, out_stride};
   size_t copy = 0;
-  std::vector<double> times;
-  double total = 0.0;
-  for (int32_t rep = -1; rep < options.reps || total < options.min_ms * 1e-3; ++rep) {
+  return time_calls(options, [&] {
     part.weight = &weights[copy++ % weights.size()];
-    const double begin = now_s(options.cpu_time);
     linear(device, {x.data(), n_rows, n_in, x_stride}, {&part, 1}, scratch);
-    const double seconds = now_s(options.cpu_time) - begin;
-    if (rep < 0) continue;  // warm-up
-    times.push_back(seconds);
-    total += seconds;
+  });
+}
+
+// Rates of the other libraries, by their best times.
+using PeerFlops = std::vector<std::pair<std::string, double>>;
+PeerFlops time_peers(const Options& options, const Shape& shape, int32_t n_rows) {
+  PeerFlops rates;
+  for (const PeerProduct& peer :
+       peer_products(options.precision, options.n_threads, n_rows, shape.n_in, shape.n_out,
+                     int64_t{options.cold_mib} << 20)) {
+    rates.emplace_back(peer.library, 2.0 * shape.n_in * shape.n_out * n_rows /
+                                         time_calls(options, peer.run).best_s);
   }
-  std::sort(times.begin(), times.end());
-  return {times.front(), times[times.size() / 2]};
+  return rates;
 }
 
 void print_result(const Options& options, const MachinePeaks& peaks, const Shape& shape,
                   const std::string& type, int32_t n_rows, size_t bytes, const Sample& sample,
-                  double over_exact) {
+                  double over_exact, const PeerFlops& peers) {
   const double weights = static_cast<double>(shape.n_in) * shape.n_out;
   const double flops = 2.0 * weights * n_rows;
   const double peak_s = flops / peaks.multiply_add_flops;
   const double floor_s = std::max({peak_s, static_cast<double>(bytes) / peaks.read_bytes_per_s,
                                    weights / peaks.expanded_weights_per_s});
   if (options.json) {
+    nlohmann::json peer_gflops = nlohmann::json::object();
+    for (const auto& [library, peer_flops] : peers) peer_gflops[library] = peer_flops * 1e-9;
     fmt::print("{}\n",
                nlohmann::json{{"shape", shape.name},
                               {"n_in", shape.n_in},
@@ -146,17 +171,22 @@ void print_result(const Options& options, const MachinePeaks& peaks, const Shape
                               {"gb_per_s", static_cast<double>(bytes) / sample.best_s * 1e-9},
                               {"share_of_peak", peak_s / sample.best_s},
                               {"rate_over_exact", over_exact},
+                              {"peer_gflops", peer_gflops},
                               {"share_of_roofline", floor_s / sample.best_s}}
                    .dump());
   } else {
+    std::string beside;
+    if (options.precision == Precision::kFast) beside = fmt::format("  {:.2f} x exact", over_exact);
+    for (const auto& [library, peer_flops] : peers) {
+      beside += fmt::format("  {} {:.1f} GFLOP/s", library, peer_flops * 1e-9);
+    }
     fmt::print(
         "{:13} {:5} x {:5}  {:5} {:4} rows  best {:9.1f} us  median {:9.1f} us  "
         "{:6.1f} GFLOP/s {:5.1f} GB/s {:5.1f} % peak {:5.1f} % roofline{}\n",
         shape.name, shape.n_in, shape.n_out, type, n_rows, sample.best_s * 1e6,
         sample.median_s * 1e6, flops / sample.best_s * 1e-9,
         static_cast<double>(bytes) / sample.best_s * 1e-9, 100.0 * peak_s / sample.best_s,
-        100.0 * floor_s / sample.best_s,
-        options.precision == Precision::kFast ? fmt::format("  {:.2f} x exact", over_exact) : "");
+        100.0 * floor_s / sample.best_s, beside);
   }
   std::fflush(stdout);
 }
@@ -199,6 +229,7 @@ void run(const Options& options) {
       measure_multiply_add_flops(device.kernels->isa, options.precision, pool);
   peaks.read_bytes_per_s = measure_read_bytes_per_s(pool);
   print_peaks(options, device, peaks, single_flops);
+  std::map<std::pair<std::string, int32_t>, PeerFlops> peer_rates;
   for (const Shape& shape : kShapes) {
     if (!wanted(options, shape)) continue;
     for (const std::string& name : options.types) {
@@ -219,7 +250,14 @@ void run(const Options& options) {
         if (options.precision == Precision::kFast) {
           over_exact = time_linear(exact, weights, n_rows, options, rng).best_s / sample.best_s;
         }
-        print_result(options, peaks, shape, name, n_rows, weights[0].bytes(), sample, over_exact);
+        auto peers = peer_rates.find({shape.name, n_rows});  // the same for every weight type
+        if (peers == peer_rates.end()) {
+          peers =
+              peer_rates.emplace(std::pair{shape.name, n_rows}, time_peers(options, shape, n_rows))
+                  .first;
+        }
+        print_result(options, peaks, shape, name, n_rows, weights[0].bytes(), sample, over_exact,
+                     peers->second);
       }
     }
   }

@@ -1,0 +1,36 @@
+# Libraries whose matrix products kernel_bench times beside ours, where they are installed; nothing
+# else uses them. Sets prefold_peers, targets that carry PREFOLD_HAS_<library>.
+set(prefold_peers)
+
+find_path(openblas_include cblas.h PATH_SUFFIXES openblas openblas-pthread NO_CACHE)
+find_library(openblas_library openblas PATH_SUFFIXES openblas-pthread NO_CACHE)
+if(openblas_include AND openblas_library)
+  message(STATUS "kernel_bench compares with OpenBLAS: ${openblas_library}")
+  add_library(peer_openblas INTERFACE)
+  target_include_directories(peer_openblas SYSTEM INTERFACE ${openblas_include})
+  target_link_libraries(peer_openblas INTERFACE ${openblas_library})
+  target_compile_definitions(peer_openblas INTERFACE PREFOLD_HAS_OPENBLAS)
+  list(APPEND prefold_peers peer_openblas)
+else()
+  message(STATUS "kernel_bench without OpenBLAS: not found (Debian: libopenblas-dev)")
+endif()
+
+# Not by its own CMake file, which stops where OpenCL's headers are missing.
+find_path(onednn_include oneapi/dnnl/dnnl_version.h NO_CACHE)
+find_library(onednn_library dnnl NO_CACHE)
+find_package(OpenMP QUIET COMPONENTS CXX)
+set(onednn_version)
+if(onednn_include AND onednn_library AND TARGET OpenMP::OpenMP_CXX)
+  file(STRINGS ${onednn_include}/oneapi/dnnl/dnnl_version.h onednn_version
+       REGEX "define DNNL_VERSION_MAJOR 2$")
+endif()
+if(onednn_version)
+  message(STATUS "kernel_bench compares with oneDNN: ${onednn_library}")
+  add_library(peer_onednn INTERFACE)
+  target_include_directories(peer_onednn SYSTEM INTERFACE ${onednn_include})
+  target_link_libraries(peer_onednn INTERFACE ${onednn_library} OpenMP::OpenMP_CXX)
+  target_compile_definitions(peer_onednn INTERFACE PREFOLD_HAS_ONEDNN)
+  list(APPEND prefold_peers peer_onednn)
+else()
+  message(STATUS "kernel_bench without oneDNN: version 2 and OpenMP not found (Debian: libdnnl-dev)")
+endif()
