@@ -73,6 +73,16 @@ double best_seconds(const Options& options, Fn&& fn) {
   return best;
 }
 
+// Of one thread, by its processor time.
+double measure_read_bytes_per_cpu_s(const Options& options) {
+  const std::vector<uint64_t> words(size_t{16} << 20, 1);
+  volatile uint64_t sink = 0;
+  const double seconds = best_seconds(
+      options, [&] { sink = std::accumulate(words.begin(), words.end(), uint64_t{0}); });
+  (void)sink;
+  return static_cast<double>(words.size() * sizeof(uint64_t)) / seconds;
+}
+
 // A step of attention: spans of equal shape, the first n_shared positions of all in one segment.
 struct Step {
   std::vector<RowSpan> spans;
@@ -179,7 +189,8 @@ class Bench {
         pool_(options.n_threads),
         device_{&pool_, &find_cpu_kernels(options.isa), options.precision} {
     measure_peak();
-    read_bytes_per_s_ = measure_read_bytes_per_s(pool_);
+    read_bytes_per_s_ = options_.cpu_time ? measure_read_bytes_per_cpu_s(options_)
+                                          : measure_read_bytes_per_s(pool_);
     print_line(options_,
                fmt::format("{}, {} threads: multiply-add peak {:.1f} GFLOP/s, memory read {:.1f} "
                            "GB/s; {} heads, {} KV heads of {}",
