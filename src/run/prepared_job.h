@@ -70,8 +70,10 @@ using FailureFn = std::function<void(const LineError& error, int64_t line_idx)>;
 PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
                         ThreadPool& pool, const FailureFn& on_failure);
 
-// By prompt: the tokens that its answers will decode, as predicted before anything is known.
-std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared);
+// By prompt: the rows that its answers will decode (their tokens less the first of each), as
+// predicted from the prior by the groups of `tree`.
+std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const PrefixTree& tree,
+                                             const LengthsByGroup& prior);
 
 // The sequences to compute. `tree` and `prepared` must outlive the job.
 Job make_job(PreparedJob& prepared, std::vector<TokenSpan>& spans, const PrefixTree& tree,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 
@@ -15,6 +16,7 @@
 #include "run/answers.h"
 #include "run/batch_runner.h"
 #include "run/host_info.h"
+#include "run/length_prior.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
 
@@ -61,9 +63,11 @@ int64_t blocks_of_job(const PrefixTree& tree, const Job& job) {
 StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
   StepSample sample;
   sample.end_s = now_s;
-  for (int32_t id : plan.token_ids) {
-    ++(id == StepPlan::kFromSlot ? sample.decode_tokens : sample.prefill_tokens);
-  }
+  sample.padding_tokens = plan.n_padding_rows;
+  const auto n_tokens = std::ssize(plan.token_ids) - plan.n_padding_rows;
+  sample.decode_tokens =
+      std::count(plan.token_ids.begin(), plan.token_ids.end(), StepPlan::kFromSlot);
+  sample.prefill_tokens = n_tokens - sample.decode_tokens;
   sample.live_requests = scheduler.n_running();
   sample.kv_blocks = scheduler.pool().n_used();
   return sample;
@@ -85,6 +89,7 @@ class JobRun {
                 options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
                 options.inputs),
         lines_(output_, options.ordered) {
+    if (!options.length_prior.empty()) prior_ = read_length_prior(options.length_prior);
     metrics_.time.load_s = timer_.lap();
   }
 
@@ -111,10 +116,14 @@ class JobRun {
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     if (config_.options.sharing != Sharing::kTree) tree_ = flat_tree(spans_);
-    if (config_.options.order == Order::kRatio) {
-      tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_));
+    if (config_.options.batching == Batching::kSorted) {
+      tree_ = order_by_length(tree_);
+    } else if (config_.options.order == Order::kRatio) {
+      const LengthsByGroup lengths = prior_of_groups(prior_, tree_, spans_);
+      tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_, tree_, lengths));
     }
     job_ = make_job(prepared_, spans_, tree_, config_.options.seed);
+    job_.length_prior = prior_of_groups(prior_, tree_, spans_);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info(fmt::format(
@@ -143,6 +152,7 @@ class JobRun {
 
     Timer run_timer;
     const SchedulePolicy policy{config_.options.chunked_prefill, config_.options.length_prediction,
+                                config_.options.batching != Batching::kPacked,
                                 config_.options.shared_attention,
                                 config_.options.sharing == Sharing::kLru};
     Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
@@ -168,6 +178,10 @@ class JobRun {
     metrics_.tokens.prefill_computed = counters.prefill_rows;
     metrics_.tokens.prefill_reused = metrics_.tokens.prompt - counters.prefill_rows;
     metrics_.tokens.recomputed = counters.recomputed_rows;
+    metrics_.tokens.padding = counters.padding_rows;
+    metrics_.prediction = {counters.n_yields, counters.n_predicted,
+                           counters.prediction_error_tokens, counters.n_under_predicted};
+    metrics_.output_lengths = output_lengths_json(scheduler.lengths().observed(), tree_, spans_);
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
     metrics_.ops = to_op_seconds(engine.times());
   }
@@ -198,6 +212,7 @@ class JobRun {
   LineWriter lines_;
   PreparedJob prepared_;
   std::vector<TokenSpan> spans_;
+  LengthPrior prior_;
   PrefixTree tree_;
   Job job_;
   RunMetrics metrics_;
