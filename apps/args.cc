@@ -120,8 +120,12 @@ void add_sampling_defaults(CLI::App& app, RunOptions& run) {
 
 void add_engine_options(CLI::App& app, RunOptions& run) {
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
-                 "Tokens of prefill and decode that one step may process [512]")
+                 "Tokens of prefill and decode that one step may process [by the cost model]")
       ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--cost-model", run.cost_model,
+                 "What steps cost, a JSON file: it decides how many tokens a step takes and which "
+                 "prefixes attention reads once [measured in the first run with a model, then kept "
+                 "in $PREFOLD_CACHE or ~/.cache/prefold]");
   add_choice<std::optional<KvType>>(app, "--kv-type", run.kv_type,
                                     {{"f32", KvType::kF32},
                                      {"f16", KvType::kF16},
@@ -167,6 +171,7 @@ void add_plan(CLI::App& root, Args& args) {
   add_model(app, args.run.model);
   add_inputs(app, args.run);
   add_plan_options(app, args.run);
+  add_engine_options(app, args.run);
 }
 
 void add_bench(CLI::App& root, Args& args) {

@@ -49,6 +49,7 @@ Json measured_json(const BenchResult& result, const WorkloadResult& workload,
           {"load_s", metrics.time.load_s},
           {"plan_s", metrics.time.plan_s},
           {"run_s", metrics.time.run_s},
+          {"engine_wait_percent", metrics.time.engine_wait_percent()},
           {"op_time_s", op_seconds(metrics.ops)},
           {"prefill_computed", metrics.tokens.prefill_computed},
           {"recomputed", metrics.tokens.recomputed},
@@ -120,9 +121,9 @@ std::string workload_table(const BenchResult& result) {
 std::string op_table(const BenchResult& result) {
   std::string table =
       "| seconds      | linear | attention | KV cache | elementwise | LM head | sampling | plan  | "
-      "other |\n"
+      "other | engine waits |\n"
       "|--------------|-------:|----------:|---------:|------------:|--------:|---------:|------:|"
-      "------:|\n";
+      "------:|-------------:|\n";
   for (const WorkloadResult& workload : result.workloads) {
     const Measured& measured = workload.switches.front().measured;
     const OpSeconds& ops = measured.metrics.ops;
@@ -131,9 +132,9 @@ std::string op_table(const BenchResult& result) {
                            ops.elementwise - ops.lm_head - ops.sampling;
     table += fmt::format(
         "| {:<12} | {:>6.2f} | {:>9.2f} | {:>8.2f} | {:>11.2f} | {:>7.2f} | {:>8.2f} | {:>5.2f} | "
-        "{:>5.2f} |\n",
+        "{:>5.2f} | {:>10.2f} % |\n",
         workload.workload.name, ops.linear, ops.attention, ops.kv_cache, ops.elementwise,
-        ops.lm_head, ops.sampling, plan_s, other_s);
+        ops.lm_head, ops.sampling, plan_s, other_s, measured.metrics.time.engine_wait_percent());
   }
   return table;
 }

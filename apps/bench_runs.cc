@@ -64,14 +64,14 @@ WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
   RequestReader reader({input}, options.defaults);
-  PreparedJob prepared =
-      prepare_job(reader, text, config, pool,
-                  [](const LineError& error, int64_t) { throw Error(error.failure.message); });
-  std::vector<TokenSpan> spans;
-  for (int32_t i = 0; i < prepared.prompts.size(); ++i) spans.push_back(prepared.prompts[i]);
-  const PrefixTree tree = build_prefix_tree(spans);
+  const PrepareHooks hooks{
+      [](const LineError& error, int64_t) { throw Error(error.failure.message); },
+      [](int64_t, int64_t) {}};
+  PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
+  const PrefixTree tree = build_prefix_tree(prepared.prompts.prompts());
+  if (config.options.sharing == Sharing::kTree) find_repeats(prepared, tree);
   WorkloadNeeds needs;
-  needs.work = work_of(make_job(prepared, spans, tree, options.seed));
+  needs.work = work_of(make_job(prepared, tree));
   needs.flops = flops_of(needs.work, model.config);
   const auto bytes_for = [&](int64_t n_tokens) {
     return ((n_tokens + kKvBlockTokens - 1) / kKvBlockTokens + kSpareBlocks) *

@@ -1,3 +1,4 @@
+// kernel_bench attention: see attention_bench.cc.
 // kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
 //
 // For each shape, weight type and number of rows: the best and the median time of linear(), its
@@ -19,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/attention_bench.h"
 #include "apps/machine_peaks.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -100,19 +102,20 @@ Sample time_linear(const Device& device, const std::vector<PackedMatrix>& weight
                    const Options& options, std::mt19937_64& rng) {
   const int32_t n_in = weights[0].n_in();
   const int32_t n_out = weights[0].n_out();
-  std::vector<float> x(static_cast<size_t>(n_rows) * n_in);
+  const int64_t x_stride = padded_stride(n_in), out_stride = padded_stride(n_out);
+  std::vector<float> x(static_cast<size_t>(n_rows * x_stride));
   for (float& value : x) value = static_cast<float>(rng() >> 40) * 0x1p-24f - 0.5f;
-  std::vector<float> out(static_cast<size_t>(n_rows) * n_out);
+  std::vector<float> out(static_cast<size_t>(n_rows * out_stride));
   std::vector<std::byte> scratch(linear_scratch_bytes(device, n_rows, n_in));
   LinearPart part;
-  part.out = {out.data(), n_rows, n_out, n_out};
+  part.out = {out.data(), n_rows, n_out, out_stride};
   size_t copy = 0;
   std::vector<double> times;
   double total = 0.0;
   for (int32_t rep = -1; rep < options.reps || total < options.min_ms * 1e-3; ++rep) {
     part.weight = &weights[copy++ % weights.size()];
     const double begin = now_s(options.cpu_time);
-    linear(device, {x.data(), n_rows, n_in, n_in}, {&part, 1}, scratch);
+    linear(device, {x.data(), n_rows, n_in, x_stride}, {&part, 1}, scratch);
     const double seconds = now_s(options.cpu_time) - begin;
     if (rep < 0) continue;  // warm-up
     times.push_back(seconds);
@@ -226,6 +229,9 @@ void run(const Options& options) {
 }  // namespace prefold
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "attention") {
+    return prefold::attention_bench(argc - 1, argv + 1);
+  }
   prefold::Options options;
   CLI::App app("Times prefold's kernels against this machine's measured peaks.");
   app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");

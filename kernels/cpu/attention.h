@@ -71,6 +71,10 @@ struct AttentionWalk {
   AttentionState chunk;
   AttentionState total;
   bool detached;
+
+  // The tile that is likely to be read after this walk, to be fetched meanwhile; null: not known.
+  const std::byte* next_k;
+  const std::byte* next_v;
 };
 
 // n_rows consecutive positions of one sequence inside one block, for one KV head.
@@ -92,7 +96,7 @@ struct AttentionKernels {
   // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is.
   void (*merge)(int32_t chunk_idx, int32_t n, int32_t head_dim, const AttentionState& chunk,
                 const AttentionState& total);
-  // out (head_dim values) = acc / sum of state i.
+  // out (head_dim values) = acc * (1 / sum) of state i.
   void (*finish)(const AttentionState& state, int32_t i, int32_t head_dim, float* out);
   void (*append)(const KvRun& run);
 };

@@ -149,20 +149,25 @@ RequestReader::RequestReader(std::vector<std::string> paths, SamplingParams defa
 
 std::optional<RequestOrError> RequestReader::next() {
   InputLine line;
-  if (!lines_.next(line)) return std::nullopt;
-  RequestOrError read = read_request(line, defaults_);
+  if (!next_line(line)) return std::nullopt;
+  RequestOrError result = read(line);
+  check_id(line.source, result);
+  return result;
+}
+
+void RequestReader::check_id(const SourceLine& source, RequestOrError& read) {
   const std::string& id =
       std::visit([](const auto& it) -> const std::string& { return it.id; }, read);
-  if (ids_.insert(id)) return read;
+  if (ids_.insert(id)) return;
 
   // The error line must not carry the id: whoever joins by id would find two results for it.
   Request repeated;
-  repeated.source = line.source;
-  repeated.id = place(line.source);
+  repeated.source = source;
+  repeated.id = place(source);
   repeated.kind = std::visit([](const auto& it) { return it.kind; }, read);
   const std::string message = fmt::format(
       "the id {} stands on an earlier line; ids must differ over all inputs", show_text(id));
-  return line_error(std::move(repeated), "duplicate_id", message);
+  read = line_error(std::move(repeated), "duplicate_id", message);
 }
 
 }  // namespace prefold

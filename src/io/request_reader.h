@@ -38,6 +38,13 @@ class RequestReader {
   // had makes the later line an error. Throws Error when reading fails.
   std::optional<RequestOrError> next();
 
+  // The same in three parts, so that many lines can be read at once: the line's text, valid until
+  // the next call, false at the end; what it says, on any thread; and, line by line in input order,
+  // whether its id is new.
+  bool next_line(InputLine& line) { return lines_.next(line); }
+  RequestOrError read(const InputLine& line) const { return read_request(line, defaults_); }
+  void check_id(const SourceLine& source, RequestOrError& read);
+
  private:
   LineSource lines_;
   SamplingParams defaults_;

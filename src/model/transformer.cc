@@ -16,9 +16,13 @@ namespace {
 // large vocabulary.
 constexpr int32_t kLogitTileRows = 64;
 
+size_t floats_of(int64_t n_rows, int64_t n_cols) {
+  return static_cast<size_t>(n_rows * padded_stride(n_cols));
+}
+
 Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
-  CHECK(int64_t{n_rows} * n_cols <= static_cast<int64_t>(buffer.size()));
-  return {buffer.data(), n_rows, n_cols, n_cols};
+  CHECK(floats_of(n_rows, n_cols) <= buffer.size());
+  return {buffer.data(), n_rows, n_cols, padded_stride(n_cols)};
 }
 
 int32_t n_rows_in(std::span<const RowSpan> spans) {
@@ -35,18 +39,17 @@ size_t Workspace::bytes() const {
 
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows) {
   Workspace w;
-  const size_t rows = max_rows;
   w.max_rows = max_rows;
   w.logit_tile_rows = std::min(kLogitTileRows, max_rows);
-  w.hidden.resize(rows * config.hidden_size);
-  w.normed.resize(rows * config.hidden_size);
-  w.q.resize(rows * config.n_heads * config.head_dim);
-  w.k.resize(rows * config.n_kv_heads * config.head_dim);
-  w.v.resize(rows * config.n_kv_heads * config.head_dim);
-  w.attended.resize(rows * config.n_heads * config.head_dim);
-  w.gate.resize(rows * config.ffn_size);
-  w.up.resize(rows * config.ffn_size);
-  w.logits.resize(static_cast<size_t>(w.logit_tile_rows) * config.vocab_size);
+  w.hidden.resize(floats_of(max_rows, config.hidden_size));
+  w.normed.resize(floats_of(max_rows, config.hidden_size));
+  w.q.resize(floats_of(max_rows, config.n_heads * config.head_dim));
+  w.k.resize(floats_of(max_rows, config.n_kv_heads * config.head_dim));
+  w.v.resize(floats_of(max_rows, config.n_kv_heads * config.head_dim));
+  w.attended.resize(floats_of(max_rows, config.n_heads * config.head_dim));
+  w.gate.resize(floats_of(max_rows, config.ffn_size));
+  w.up.resize(floats_of(max_rows, config.ffn_size));
+  w.logits.resize(floats_of(w.logit_tile_rows, config.vocab_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
   w.scratch.resize(

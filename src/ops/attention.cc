@@ -109,8 +109,18 @@ void finish_rows(const Call& call, int32_t kv_head, int32_t first_row, int32_t n
   }
 }
 
-void run_work(const Call& call, const AttentionWork& work, int32_t kv_head) {
-  const size_t tile_offset = kv_tile_bytes(call.kv.type, call.kv.head_dim) * kv_head;
+// One KV head of a work.
+struct WorkHead {
+  const AttentionWork* work;
+  int32_t kv_head;
+};
+
+// `next`: what this thread is likely to run after it; work may be null.
+void run_work(const Call& call, WorkHead now, WorkHead next) {
+  const AttentionWork& work = *now.work;
+  const int32_t kv_head = now.kv_head;
+  const size_t tile_bytes = kv_tile_bytes(call.kv.type, call.kv.head_dim);
+  const size_t tile_offset = tile_bytes * kv_head;
   const bool detached = work.spare_row >= 0;
   AttentionWalk walk{};
   walk.q = call.q.row(work.first_row) + int64_t{kv_head} * call.shape.n_group * call.kv.head_dim;
@@ -132,6 +142,12 @@ void run_work(const Call& call, const AttentionWork& work, int32_t kv_head) {
                         : call.of(call.chunk, kv_head, work.first_row);
   walk.total = call.of(call.total, kv_head, work.first_row);
   walk.detached = detached;
+  if (next.work != nullptr) {
+    const int32_t block = call.block_ids[next.work->first_block + next.work->begin_tile];
+    const size_t offset = call.kv.block_stride * block + tile_bytes * next.kv_head;
+    walk.next_k = call.kv.k + offset;
+    walk.next_v = call.kv.v + offset;
+  }
   call.kernels->walk(walk);
   if (work.last) {
     finish_rows(call, kv_head, work.first_row, work.n_rows, (work.end_tile - 1) / kTilesPerChunk);
@@ -155,12 +171,30 @@ void join_split(const Call& call, const AttentionSplit& split, int32_t kv_head) 
   }
 }
 
+// Threads take works in turn, so the next one for this thread is n_threads further on.
+void run_all_heads(const Call& call, const AttentionWorkList& list, int64_t work_idx) {
+  const AttentionWork* work = &list.works[work_idx];
+  const int64_t next_idx = work_idx + call.shape.n_threads;
+  const AttentionWork* next = next_idx < list.n_works ? &list.works[next_idx] : nullptr;
+  const int32_t last_head = call.shape.n_kv_heads - 1;
+  for (int32_t head = 0; head < last_head; ++head) run_work(call, {work, head}, {work, head + 1});
+  run_work(call, {work, last_head}, {next, 0});
+}
+
 // Runs the list's works, every KV head, and empties it.
 void run_list(const Device& device, const Call& call, AttentionWorkList& list) {
   sort_by_cost(list);
   const int32_t n_kv_heads = call.shape.n_kv_heads;
-  device.pool->parallel_for(int64_t{list.n_works} * n_kv_heads, [&](int64_t item, int32_t) {
-    run_work(call, list.works[item / n_kv_heads], static_cast<int32_t>(item % n_kv_heads));
+  const int32_t n_dear = n_dear_works(list, call.shape);
+  const int64_t n_head_items = int64_t{n_dear} * n_kv_heads;
+  const int64_t n_items = n_head_items + list.n_works - n_dear;
+  device.pool->parallel_for(n_items, [&](int64_t item, int32_t) {
+    if (item < n_head_items) {
+      const int32_t kv_head = static_cast<int32_t>(item % n_kv_heads);
+      run_work(call, {&list.works[item / n_kv_heads], kv_head}, {});
+    } else {
+      run_all_heads(call, list, n_dear + item - n_head_items);
+    }
   });
   device.pool->parallel_for(int64_t{list.n_splits} * n_kv_heads, [&](int64_t item, int32_t) {
     join_split(call, list.splits[item / n_kv_heads], static_cast<int32_t>(item % n_kv_heads));

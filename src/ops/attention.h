@@ -6,22 +6,22 @@
 //   Positions are walked in tiles of kKvBlockTokens anchored at 0, with a running state
 //   (max, sum, acc[head_dim]) that starts at (-inf, 0, 0) in each absolute chunk of
 //   kAttentionChunk positions. In a tile, over its positions j with j <= p in order:
-//     s[j]    = fma(q[d], k[j][d], s[j]) for d = 0, 1, ..., from 0; then s[j] = s[j] * scale
-//     new_max = max(max, all s[j]);  correction = exp(max - new_max)
-//     w[j]    = exp(s[j] - new_max), 0 for positions past p
+//     s[j]    = fma(q[d] * scale, k[j][d], s[j]) for d = 0, 1, ..., from 0
+//     new_max = max(max, all s[j]);  correction = exp_nonpositive(max - new_max)
+//     w[j]    = exp_nonpositive(s[j] - new_max), 0 for positions past p
 //     sum     = sum * correction + sum_lanes(w[0..15] + w[16..31])
 //     acc[d]  = acc[d] * correction, then acc[d] = fma(w[j], v[j][d], acc[d]) for each j
 //   The first chunk's state is the total. Each later chunk, once finished, is merged into it:
 //     new_max = max(total max, chunk max);  a = exp(total max - new_max);  b = exp(chunk max -
 //     new_max) sum = total sum * a + chunk sum * b;  acc[d] = total acc[d] * a + chunk acc[d] * b
-//   out[d] = acc[d] / sum
+//   out[d] = acc[d] * (1 / sum)
 //
-// with exp and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867). K and V are read
-// as stored, after rounding to the KV type. Memory of positions past p may hold anything, NaN too.
-// A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594) covers whole tiles and
-// hands its state on to what follows. So the bits do not depend on segments, chunks of prefill,
-// other rows, threads or the instruction set. Long lone sequences are split over the threads at the
-// chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
+// with exp, exp_nonpositive and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867).
+// K and V are read as stored, after rounding to the KV type. Memory of positions past p may hold
+// anything, NaN too. A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594)
+// covers whole tiles and hands its state on to what follows. So the bits do not depend on segments,
+// chunks of prefill, other rows, threads or the instruction set. Long lone sequences are split over
+// the threads at the chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
 #pragma once
 
 #include <cstddef>

@@ -13,7 +13,7 @@ namespace {
 constexpr int32_t kMinWalkRows = 24;
 
 // What fetching a tile costs, in pairs that could be multiplied with it in that time.
-constexpr int32_t kTileFetchRows = 16;
+constexpr int32_t kTileFetchRows = 6;
 
 // Items a thread should find, so that the last ones are small.
 constexpr int32_t kItemsPerThread = 4;
@@ -196,6 +196,17 @@ void add_own_works(std::span<const RowSpan> spans, const AttentionShape& shape,
 void sort_by_cost(AttentionWorkList& list) {
   std::sort(list.works.begin(), list.works.begin() + list.n_works,
             [](const AttentionWork& a, const AttentionWork& b) { return a.cost > b.cost; });
+}
+
+int32_t n_dear_works(const AttentionWorkList& list, const AttentionShape& shape) {
+  if (shape.n_threads == 1) return 0;
+  const auto works = list.works.first(list.n_works);
+  int64_t total = 0;
+  for (const AttentionWork& work : works) total += work.cost;
+  const int64_t most = total / (2 * shape.n_threads * kItemsPerThread);
+  const auto is_dear = [&](const AttentionWork& work) { return work.cost > most; };
+  return static_cast<int32_t>(std::partition_point(works.begin(), works.end(), is_dear) -
+                              works.begin());
 }
 
 }  // namespace prefold

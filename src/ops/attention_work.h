@@ -77,4 +77,8 @@ void add_own_works(std::span<const RowSpan> spans, const AttentionShape& shape,
 // Dearest first, so that the threads end together.
 void sort_by_cost(AttentionWorkList& list);
 
+// Of a list so sorted, how many works are worth an item for each KV head. The KV heads of the
+// others lie side by side in memory and are better read by one thread.
+int32_t n_dear_works(const AttentionWorkList& list, const AttentionShape& shape);
+
 }  // namespace prefold

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 
 #include "base/check.h"
@@ -27,14 +26,15 @@ int64_t count_items(std::span<const LinearPart> parts, int32_t n_rows, const Spl
   return n_items * div_up(n_rows, split.item_rows);
 }
 
-// The split that lets the threads end soonest. An item's time: its products, and for each panel the
-// expansion of its weights (as long as a few rows take), for each row its reading (as long as part
-// of a panel takes), and a little for the item itself.
+// The split that lets the threads end soonest. An item's time: its products, for each panel the
+// expansion of its weights (as long as a row or two take for every tile of rows), for each row its
+// reading (as long as part of a panel takes), and a little for the item itself. Threads are
+// disturbed and do not end together: half an item is lost to that.
 Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t tile_panels,
                    int32_t n_threads) {
-  constexpr double kExpandRows = 3.0;
+  constexpr double kExpandRows = 2.0;
   constexpr double kReadPanels = 0.15;
-  constexpr double kItemCost = 4.0;
+  constexpr double kItemCost = 1.0;
   constexpr double kNarrowPenalty = 1.2;  // narrower than a register tile
   Split best;
   double best_cost = 0.0;
@@ -44,8 +44,9 @@ Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t ti
       const Split split{panels, static_cast<int32_t>(div_up(n_rows, row_blocks))};
       const double width = panels < tile_panels ? panels * kNarrowPenalty : panels;
       const double item_cost = (width + kReadPanels) * (split.item_rows + kExpandRows) + kItemCost;
-      const double cost =
-          item_cost * static_cast<double>(div_up(count_items(parts, n_rows, split), n_threads));
+      const double n_rounds =
+          static_cast<double>(div_up(count_items(parts, n_rows, split), n_threads));
+      const double cost = item_cost * (n_threads > 1 ? n_rounds + 0.5 : n_rounds);
       if (best_cost == 0.0 || cost < best_cost) {
         best = split;
         best_cost = cost;
@@ -53,24 +54,6 @@ Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t ti
     }
   }
   return best;
-}
-
-// Rows a multiple of 4096 bytes apart fall into the same few lines of the first-level cache: more
-// of them than it has ways are copied to rows that do not.
-constexpr int32_t kMaxCollidingRows = 8;
-constexpr int64_t kRowPadding = 16;
-
-bool rows_collide(const ConstRows& x) {
-  const int64_t apart = x.stride * static_cast<int64_t>(sizeof(float)) % 4096;
-  return x.n_rows > kMaxCollidingRows && (apart < 64 || apart > 4096 - 64);
-}
-
-ConstRows copy_apart(ThreadPool& pool, const ConstRows& x, std::byte* to) {
-  const Rows copy{reinterpret_cast<float*>(to), x.n_rows, x.n_cols, x.n_cols + kRowPadding};
-  pool.parallel_for(x.n_rows, [&](int64_t row, int32_t) {
-    std::memcpy(copy.row(row), x.row(row), static_cast<size_t>(x.n_cols) * sizeof(float));
-  });
-  return copy;
 }
 
 bool is_fast(const Device& device, const LinearPart& part) {
@@ -102,7 +85,6 @@ QuantRows quantise_rows(const Device& device, const ConstRows& x, std::byte* to)
 // How the scratch is used, each share aligned to a cache line.
 struct ScratchLayout {
   size_t thread_bytes = 0;  // of each thread
-  size_t copy_bytes = 0;    // rows copied apart
   size_t quant_bytes = 0;   // rows in 8 bits
 };
 
@@ -113,9 +95,6 @@ ScratchLayout scratch_layout(const Device& device, int32_t n_rows, int32_t n_in)
   };
   ScratchLayout layout;
   layout.thread_bytes = aligned(static_cast<int64_t>(device.kernels->gemm->scratch_bytes));
-  if (n_rows > kMaxCollidingRows) {
-    layout.copy_bytes = aligned(n_rows * (n_in + kRowPadding) * int64_t{sizeof(float)});
-  }
   if (device.precision == Precision::kFast) {
     layout.thread_bytes =
         std::max(layout.thread_bytes,
@@ -173,14 +152,11 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
   size_t space = scratch.size();
   std::align(64, thread_bytes, aligned, space);
   std::byte* const base = static_cast<std::byte*>(aligned);
-  std::byte* const copies = base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes;
   const auto fast = [&](const LinearPart& part) { return is_fast(device, part); };
   QuantRows quants;
   if (std::any_of(parts.begin(), parts.end(), fast)) {
-    quants = quantise_rows(device, x, copies + layout.copy_bytes);
-  }
-  if (rows_collide(x) && !std::all_of(parts.begin(), parts.end(), fast)) {
-    x = copy_apart(*device.pool, x, copies);
+    quants = quantise_rows(device, x,
+                           base + static_cast<size_t>(device.pool->n_threads()) * thread_bytes);
   }
 
   device.pool->parallel_for(
@@ -202,8 +178,8 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
 
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in) {
   const ScratchLayout layout = scratch_layout(device, max_rows, max_in);
-  return static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes + layout.copy_bytes +
-         layout.quant_bytes + 64;
+  return static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes + layout.quant_bytes +
+         64;
 }
 
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,

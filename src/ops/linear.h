@@ -19,6 +19,7 @@ namespace prefold {
 
 // y = x W^T (+ bias), or y = y + (x W^T + bias) if add_to_out.
 // x: (n_rows, weight.n_in)   out: (n_rows, weight.n_out)   bias: weight.n_out values or empty.
+// Any strides give the same bits; padded_stride (tensor_view.h) is read fastest.
 struct LinearPart {
   const PackedMatrix* weight = nullptr;
   ConstVec bias;

@@ -6,6 +6,13 @@
 
 namespace prefold {
 
+// The stride to give rows that matrix products read, in floats: an odd number of cache lines, so
+// that the same column of many rows falls into different sets of the first-level cache.
+constexpr int64_t padded_stride(int64_t n_cols) {
+  constexpr int64_t kLineFloats = 16;
+  return ((n_cols + kLineFloats - 1) / kLineFloats | 1) * kLineFloats;
+}
+
 struct Rows {
   float* data = nullptr;
   int32_t n_rows = 0;

@@ -9,17 +9,6 @@
 namespace prefold {
 namespace {
 
-// 1234567 as 1,234,567; no negative numbers.
-std::string grouped(int64_t number) {
-  const std::string digits = std::to_string(number);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
-
 struct SharedNode {
   int32_t node = 0;
   int64_t n_saved = 0;  // tokens, here and in the shared prefixes nested in it
@@ -87,6 +76,16 @@ std::string render_totals(const PrefixTree& tree) {
 }
 
 }  // namespace
+
+std::string grouped(int64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
 
 std::string render_plan_table(const PrefixTree& tree, int32_t max_rows,
                               const std::function<std::string(int32_t node)>& preview) {

@@ -16,4 +16,7 @@ namespace prefold {
 std::string render_plan_table(const PrefixTree& tree, int32_t max_rows,
                               const std::function<std::string(int32_t node)>& preview);
 
+// 1234567 as 1,234,567; no negative numbers.
+std::string grouped(int64_t number);
+
 }  // namespace prefold

@@ -119,7 +119,7 @@ struct Draft {
 Draft make_nodes(std::span<const TokenSpan> prompts, std::span<const SortEntry> sorted) {
   Draft draft;
   std::vector<DraftNode>& nodes = draft.nodes;
-  nodes.reserve(prompts.size() + 1);
+  nodes.reserve(2 * prompts.size() + 1);  // at most; what is not used is never touched
   nodes.emplace_back();
   draft.node_of_prompt.resize(prompts.size());
   const auto add = [&](int32_t parent, int32_t depth_end) {

@@ -46,7 +46,7 @@ struct SourceLine {
   int64_t line = 0;
 };
 
-enum class LineKind { kShort, kOpenAiChat, kOpenAiCompletion };
+enum class LineKind : uint8_t { kShort, kOpenAiChat, kOpenAiCompletion };
 
 // A prompt is exactly one of: text, token ids, or messages for the chat template.
 struct ChatMessages {

@@ -23,9 +23,11 @@ uint64_t hash_bytes(std::string_view bytes) {
 
 }  // namespace
 
-uint64_t sampling_key(std::optional<uint64_t> seed, uint64_t run_seed, std::string_view request_id,
-                      int32_t choice_idx) {
-  const uint64_t request_key = seed ? mix(*seed) : mix(mix(run_seed) + hash_bytes(request_id));
+uint64_t request_key(std::optional<uint64_t> seed, uint64_t run_seed, std::string_view request_id) {
+  return seed ? mix(*seed) : mix(mix(run_seed) + hash_bytes(request_id));
+}
+
+uint64_t sampling_key(uint64_t request_key, int32_t choice_idx) {
   return mix(request_key + static_cast<uint64_t>(choice_idx));
 }
 

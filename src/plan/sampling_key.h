@@ -8,9 +8,11 @@
 
 namespace prefold {
 
-// From `seed` and the choice if the request gives a seed; otherwise from the run's seed, the
-// request's id and the choice. Not cryptographic.
-uint64_t sampling_key(std::optional<uint64_t> seed, uint64_t run_seed, std::string_view request_id,
-                      int32_t choice_idx);
+// The request's part of the key: from `seed` if the request gives one, otherwise from the run's
+// seed and the request's id. Not cryptographic. Different seeds have different keys.
+uint64_t request_key(std::optional<uint64_t> seed, uint64_t run_seed, std::string_view request_id);
+
+// The key of one of its choices.
+uint64_t sampling_key(uint64_t request_key, int32_t choice_idx);
 
 }  // namespace prefold

@@ -40,6 +40,9 @@ struct PhaseTimes {
   double plan_s = 0;  // reading, template, tokenising, planning, calibrating
   double run_s = 0;   // from the first step to the last answer
   double total_s = 0;
+  double engine_wait_s = 0;  // of run_s: no step was running
+
+  double engine_wait_percent() const { return run_s > 0 ? 100.0 * engine_wait_s / run_s : 0.0; }
 };
 
 // Where the time of the steps went.
@@ -86,6 +89,7 @@ struct RunMetrics {
   // Of sequences that were free to stop by themselves (run/length_prior.h).
   nlohmann::ordered_json output_lengths = nlohmann::ordered_json::object();
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  // as resolved
+  nlohmann::ordered_json cost_model;  // what the plan went by; null if nothing had to be run
 };
 
 }  // namespace prefold

@@ -63,6 +63,12 @@ std::string progress_bar(const ProgressCounts& counts, double output_tokens_per_
   return fmt::format("[{}{}] {}", std::string(n_full, '#'), std::string(width - n_full, '.'), line);
 }
 
+std::string reading_line(const ReadingCounts& counts, double tokens_per_s) {
+  return fmt::format("reading: {} lines, {} prompt tokens, {} tokens/s", counts.lines,
+                     human_rate(static_cast<double>(counts.prompt_tokens)),
+                     human_rate(tokens_per_s));
+}
+
 Progress::Progress(std::FILE* stream, ProgressMode mode, int32_t n_columns)
     : stream_(stream), mode_(mode), n_columns_(n_columns) {}
 
@@ -77,23 +83,55 @@ void Progress::update(const ProgressCounts& counts, double now_s) {
     if (bar) draw(counts, 0, -1);
     return;
   }
-  if (now_s - last_drawn_s_ < (bar ? kBarIntervalS : kLineIntervalS)) return;
+  if (now_s - last_drawn_s_ < interval_s()) return;
   last_drawn_s_ = now_s;
   draw(counts, recent_rate(counts.output_tokens, now_s), remaining(counts, now_s - start_s_));
 }
 
-// A terminal or log that cannot be written is no reason to stop: errors are left alone.
+void Progress::update_reading(const ReadingCounts& counts, double now_s) {
+  if (mode_ == ProgressMode::kQuiet) return;
+  if (!reading_) {
+    reading_ = true;
+    reading_start_s_ = last_drawn_s_ = now_s;
+    return;
+  }
+  if (now_s - last_drawn_s_ < interval_s()) return;
+  last_drawn_s_ = now_s;
+  const std::string line =
+      reading_line(counts, static_cast<double>(counts.prompt_tokens) / (now_s - reading_start_s_));
+  if (mode_ == ProgressMode::kLines) {
+    write_line(line);
+  } else {
+    write_bar(line.substr(0, static_cast<size_t>(std::max(columns(), 0))));
+  }
+}
+
+double Progress::interval_s() const {
+  return mode_ == ProgressMode::kBar ? kBarIntervalS : kLineIntervalS;
+}
+
+// One column stays free: a full line would wrap on some terminals.
+int32_t Progress::columns() const {
+  return (n_columns_ > 0 ? n_columns_ : terminal_columns(stream_)) - 1;
+}
+
 void Progress::draw(const ProgressCounts& counts, double output_tokens_per_s, double remaining_s) {
   if (mode_ == ProgressMode::kLines) {
-    const std::string line = progress_line(counts, output_tokens_per_s, remaining_s) + "\n";
-    std::fputs(line.c_str(), stream_);
+    write_line(progress_line(counts, output_tokens_per_s, remaining_s));
   } else {
-    // One column stays free: a full line would wrap on some terminals.
-    const int32_t n_columns = (n_columns_ > 0 ? n_columns_ : terminal_columns(stream_)) - 1;
-    const std::string bar = progress_bar(counts, output_tokens_per_s, remaining_s, n_columns);
-    std::fputs((kWipeLine + bar).c_str(), stream_);
-    bar_shown_ = true;
+    write_bar(progress_bar(counts, output_tokens_per_s, remaining_s, columns()));
   }
+}
+
+// A terminal or log that cannot be written is no reason to stop: errors are left alone.
+void Progress::write_line(const std::string& line) {
+  std::fputs((line + "\n").c_str(), stream_);
+  std::fflush(stream_);
+}
+
+void Progress::write_bar(const std::string& bar) {
+  std::fputs((kWipeLine + bar).c_str(), stream_);
+  bar_shown_ = true;
   std::fflush(stream_);
 }
 

@@ -17,6 +17,12 @@ struct ProgressCounts {
   int64_t output_tokens = 0;
 };
 
+// Of the input, while it is read and tokenised.
+struct ReadingCounts {
+  int64_t lines = 0;
+  int64_t prompt_tokens = 0;
+};
+
 // kBar if `stream` is a terminal (and TERM is not "dumb"), else kLines.
 ProgressMode progress_mode_for(std::FILE* stream);
 
@@ -27,6 +33,9 @@ std::string progress_line(const ProgressCounts& counts, double output_tokens_per
 // The same with a bar in front, at most n_columns wide.
 std::string progress_bar(const ProgressCounts& counts, double output_tokens_per_s,
                          double remaining_s, int32_t n_columns);
+
+// "reading: 120000 lines, 12.0 M prompt tokens, 3.10 M tokens/s".
+std::string reading_line(const ReadingCounts& counts, double tokens_per_s);
 
 class Progress {
  public:
@@ -42,6 +51,9 @@ class Progress {
   // the interval of its mode has passed. Cheap enough to be called after every step.
   void update(const ProgressCounts& counts, double now_s);
 
+  // The same while the input is read, before the first update.
+  void update_reading(const ReadingCounts& counts, double now_s);
+
   // Wipes the bar, so that other text can be written; the next update draws it again.
   void clear();
 
@@ -50,6 +62,10 @@ class Progress {
 
  private:
   void draw(const ProgressCounts& counts, double output_tokens_per_s, double remaining_s);
+  void write_line(const std::string& line);
+  void write_bar(const std::string& bar);
+  double interval_s() const;
+  int32_t columns() const;
   double recent_rate(int64_t output_tokens, double now_s);
 
   // Output so far at past moments, a ring that spans kRateWindowS.
@@ -63,6 +79,8 @@ class Progress {
   ProgressMode mode_;
   int32_t n_columns_;
   bool started_ = false;
+  bool reading_ = false;
+  double reading_start_s_ = 0;
   bool bar_shown_ = false;
   double start_s_ = 0;
   double last_drawn_s_ = 0;

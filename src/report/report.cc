@@ -27,6 +27,7 @@ Json units() {
           {"steps.yields", "sequences"},
           {"steps.series.end_s", "s since the first step began"},
           {"time_s", "s"},
+          {"engine.wait_percent", "% of time_s.run"},
           {"op_time_s", "s of time_s.run"},
           {"throughput.requests_per_s", "requests/s of time_s.run"},
           {"throughput.prompt_tokens_per_s", "tokens/s of time_s.run"},
@@ -39,6 +40,7 @@ Json units() {
           {"ttft_ms", "ms since the first step began"},
           {"latency_ms", "ms since the first step began"},
           {"memory_bytes", "bytes"},
+          {"cost_model.*_ns", "ns"},
           {"kv_blocks", "blocks"}};
 }
 
@@ -146,6 +148,7 @@ Json make_report(const RunMetrics& metrics) {
             {"plan", time.plan_s},
             {"run", time.run_s},
             {"total", time.total_s}}},
+          {"engine", {{"wait_percent", time.engine_wait_percent()}}},
           {"op_time_s",
            {{"linear", metrics.ops.linear},
             {"attention", metrics.ops.attention},
@@ -174,6 +177,7 @@ Json make_report(const RunMetrics& metrics) {
             {"digest", metrics.model.digest},
             {"architecture", metrics.model.architecture}}},
           {"options", metrics.options},
+          {"cost_model", metrics.cost_model},
           {"prediction", prediction(metrics.prediction)},
           {"output_lengths", metrics.output_lengths},
           {"steps", step_counts(metrics.steps, metrics.prediction.yields)}};
@@ -213,8 +217,9 @@ std::string summary_table(const RunMetrics& metrics) {
                       human_seconds(time.load_s), human_seconds(time.plan_s),
                       human_seconds(time.run_s)));
   add_row(table, "steps",
-          fmt::format("{}, {:.1f} tokens each, {} at most", steps.count(), mean_tokens(steps),
-                      steps.max_tokens()));
+          fmt::format("{}, {:.1f} tokens each, {} at most; the engine waited {:.1f} % of run",
+                      steps.count(), mean_tokens(steps), steps.max_tokens(),
+                      time.engine_wait_percent()));
   if (metrics.latency.count() > 0)
     add_row(table, "answers",
             fmt::format("first token {} (p50), {} (p99); complete {} (p50), {} (p99)",

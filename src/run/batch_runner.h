@@ -10,7 +10,8 @@
 namespace prefold {
 
 // Runs until every sequence has ended. after_step sees each step's plan once its results are in.
-void run_to_end(Scheduler& scheduler, Engine& engine, StepSink& sink,
-                const std::function<void(const StepPlan& plan)>& after_step);
+// Returns the seconds in which the engine had a step.
+double run_to_end(Scheduler& scheduler, Engine& engine, StepSink& sink,
+                  const std::function<void(const StepPlan& plan)>& after_step);
 
 }  // namespace prefold

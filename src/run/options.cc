@@ -6,14 +6,13 @@
 #include "base/thread_pool.h"
 #include "engine/kv_storage.h"
 #include "kernels/cpu/kernels.h"
+#include "plan/cost_model.h"
 #include "run/host_info.h"
 #include "schedule/job.h"
 
 namespace prefold {
 namespace {
 
-// A step this large keeps the matrix products near their peak; larger ones gain little.
-constexpr int32_t kDefaultTokenBudget = 512;
 constexpr double kDefaultMemoryShare = 0.6;
 
 const char* sharing_name(Sharing sharing) {
@@ -39,6 +38,7 @@ const char* batching_name(Batching batching) {
   }
   return "";
 }
+}  // namespace
 
 const char* kv_type_name(KvType type) {
   switch (type) {
@@ -54,36 +54,39 @@ const char* kv_type_name(KvType type) {
   return "";
 }
 
-}  // namespace
+const char* precision_name(Precision precision) {
+  return precision == Precision::kFast ? "fast" : "exact";
+}
 
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = options.defaults;
-  nlohmann::ordered_json json = {
-      {"model", options.model},
-      {"input", options.inputs},
-      {"output", options.output},
-      {"max_num_batched_tokens", config.token_budget},
-      {"max_model_len", config.max_model_len},
-      {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
-      {"kv_type", kv_type_name(config.kv_type)},
-      {"precision", options.precision == Precision::kFast ? "fast" : "exact"},
-      {"cpu_isa", config.cpu_isa},
-      {"threads", config.threads},
-      {"sharing", sharing_name(options.sharing)},
-      {"attention", options.shared_attention ? "shared" : "flat"},
-      {"batching", batching_name(options.batching)},
-      {"order", options.order == Order::kRatio ? "ratio" : "file"},
-      {"chunked_prefill", options.chunked_prefill},
-      {"length_prediction", options.length_prediction},
-      {"length_prior", nullptr},
-      {"seed", options.seed},
-      {"ordered", options.ordered},
-      {"usage_details", options.usage_details},
-      {"max_tokens", nullptr},
-      {"temperature", defaults.temperature},
-      {"top_p", defaults.top_p},
-      {"top_k", defaults.top_k}};
+  nlohmann::ordered_json json = {{"model", options.model},
+                                 {"input", options.inputs},
+                                 {"output", options.output},
+                                 {"max_num_batched_tokens", config.token_budget},
+                                 {"cost_model", nullptr},
+                                 {"max_model_len", config.max_model_len},
+                                 {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
+                                 {"kv_type", kv_type_name(config.kv_type)},
+                                 {"precision", precision_name(options.precision)},
+                                 {"cpu_isa", config.cpu_isa},
+                                 {"threads", config.threads},
+                                 {"sharing", sharing_name(options.sharing)},
+                                 {"attention", options.shared_attention ? "shared" : "flat"},
+                                 {"batching", batching_name(options.batching)},
+                                 {"order", options.order == Order::kRatio ? "ratio" : "file"},
+                                 {"chunked_prefill", options.chunked_prefill},
+                                 {"length_prediction", options.length_prediction},
+                                 {"length_prior", nullptr},
+                                 {"seed", options.seed},
+                                 {"ordered", options.ordered},
+                                 {"usage_details", options.usage_details},
+                                 {"max_tokens", nullptr},
+                                 {"temperature", defaults.temperature},
+                                 {"top_p", defaults.top_p},
+                                 {"top_k", defaults.top_k}};
+  if (!options.cost_model.empty()) json["cost_model"] = options.cost_model;
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
   if (!options.length_prior.empty()) json["length_prior"] = options.length_prior;
   return json;

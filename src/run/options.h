@@ -24,6 +24,7 @@ struct RunOptions {
   std::string report;  // empty: none
 
   std::optional<int32_t> max_num_batched_tokens;
+  std::string cost_model;  // a file; empty: of the cache, or measured
   std::optional<int64_t> kv_memory_bytes;
   std::optional<int32_t> max_model_len;
   std::optional<int32_t> threads;
@@ -49,7 +50,7 @@ struct RunOptions {
 // Complete and valid; const from here on.
 struct RunConfig {
   RunOptions options;
-  int32_t token_budget = 0;
+  int32_t token_budget = 0;  // until the costs are known (run/job_plan.h) kDefaultTokenBudget
   int32_t threads = 0;
   int32_t max_model_len = 0;
   KvType kv_type = KvType::kF32;
@@ -59,6 +60,8 @@ struct RunConfig {
 };
 
 nlohmann::ordered_json to_json(const RunConfig& config);
+const char* kv_type_name(KvType type);
+const char* precision_name(Precision precision);
 
 // Throws Error naming the option, its value and what was wanted.
 RunConfig resolve(const RunOptions& options, const ModelConfig& model);

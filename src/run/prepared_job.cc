@@ -1,6 +1,7 @@
 #include "run/prepared_job.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -13,12 +14,17 @@
 namespace prefold {
 namespace {
 
-// Lines are read one by one and tokenised this many at a time, on all threads.
+// Lines are split off one by one, then parsed and tokenised on all threads, this many at a time or
+// this many bytes.
 constexpr size_t kLinesPerBatch = 512;
+constexpr size_t kBytesPerBatch = size_t{8} << 20;
 
-struct Tokenised {
+// A line while it is read.
+struct BatchLine {
+  std::string text;
+  InputLine line;
+  RequestOrError read;
   std::vector<int32_t> ids;
-  std::optional<RequestFailure> failure;
 };
 
 RequestFailure failure_at(const Request& request, const RequestError& error) {
@@ -97,35 +103,72 @@ std::vector<int32_t> stop_ids_of(const SamplingParams& params, const TextModel& 
 
 bool is_greedy(const SamplingParams& params) { return params.temperature == 0.0f; }
 
-// Finds for each request an earlier one with the same prompt and parameters whose answer must be
-// the same: greedy ones, and those that name the same seed.
-void find_duplicates(PreparedJob& job) {
-  std::unordered_multimap<uint64_t, int32_t> by_hash;
-  for (int32_t i = 0; i < static_cast<int32_t>(job.requests.size()); ++i) {
-    PreparedRequest& r = job.requests[i];
-    if (!is_greedy(r.request.params) && !r.request.params.seed) continue;
-    const TokenSpan prompt = job.prompts[r.prompt];
-    const uint64_t hash = std::hash<std::string_view>{}(
-        {reinterpret_cast<const char*>(prompt.data()), prompt.size() * sizeof(int32_t)});
-    const auto [begin, end] = by_hash.equal_range(hash);
-    const auto same = std::find_if(begin, end, [&](const auto& entry) {
-      const PreparedRequest& other = job.requests[entry.second];
-      const TokenSpan theirs = job.prompts[other.prompt];
-      return std::equal(prompt.begin(), prompt.end(), theirs.begin(), theirs.end()) &&
-             r.request.params == other.request.params && r.max_tokens == other.max_tokens;
-    });
-    if (same != end) {
-      r.leader = same->second;
-    } else {
-      by_hash.emplace(hash, i);
-    }
+// False when no line is left.
+bool next_batch(RequestReader& reader, std::vector<BatchLine>& batch) {
+  batch.clear();
+  batch.reserve(kLinesPerBatch);
+  size_t n_bytes = 0;
+  InputLine line;
+  while (batch.size() < kLinesPerBatch && n_bytes < kBytesPerBatch && reader.next_line(line)) {
+    n_bytes += line.text.size();
+    batch.push_back({std::string(line.text), line, {}, {}});
+  }
+  for (BatchLine& kept : batch) kept.line.text = kept.text;  // the texts have stopped moving
+  return !batch.empty();
+}
+
+void read_and_tokenise(const RequestReader& reader, const TextModel& text, const RunConfig& config,
+                       BatchLine& line) {
+  line.read = reader.read(line.line);
+  Request* request = std::get_if<Request>(&line.read);
+  if (request == nullptr) return;
+  try {
+    check_token_ids_of(*request, text.tokenizer.vocab_size());
+    line.ids = std::visit(Encode{*request, text}, request->prompt);
+    request->params.max_tokens =
+        checked_max_tokens(*request, static_cast<int64_t>(line.ids.size()), config);
+  } catch (const RequestError& error) {
+    line.read = LineError{request->source, request->id, request->id_is_integer, request->kind,
+                          failure_at(*request, error)};
   }
 }
 
-int32_t wanted_score_top(const SamplingParams& params) {
-  int32_t top = params.prompt_logprobs.value_or(-1);
-  if (params.echo && params.logprobs) top = std::max(top, *params.logprobs);
-  return top;
+using ModelIndex = std::unordered_map<std::string, int32_t>;
+
+void add_request(Request& request, const std::vector<int32_t>& ids, const TextModel& text,
+                 const RunConfig& config, ModelIndex& models, PreparedJob& job) {
+  const auto idx = static_cast<int32_t>(job.requests.size());
+  SamplingParams& params = request.params;
+  PreparedRequest prepared;
+  prepared.line_idx = job.n_lines;
+  prepared.key = request_key(params.seed, config.options.seed, request.id);
+  prepared.id_begin = static_cast<int64_t>(job.ids.size());
+  prepared.id_bytes = static_cast<uint16_t>(request.id.size());
+  CHECK(prepared.id_bytes == request.id.size());  // given ids and paths are far shorter
+  const auto [model, is_new] =
+      models.emplace(request.model, static_cast<int32_t>(job.model_names.size()));
+  if (is_new) job.model_names.push_back(request.model);
+  prepared.model = model->second;
+  prepared.max_tokens = *params.max_tokens;
+  prepared.leader = idx;
+  prepared.kind = request.kind;
+  prepared.id_is_integer = request.id_is_integer;
+  prepared.has_seed = params.seed.has_value();
+  std::string* echoed = params.echo ? std::get_if<std::string>(&request.prompt) : nullptr;
+  if (!request.metadata.is_null()) job.rare[idx].metadata = std::move(request.metadata);
+  if (echoed != nullptr) job.rare[idx].echoed_text = std::move(*echoed);
+
+  const bool same_choices = config.options.sharing == Sharing::kTree && is_greedy(params);
+  ParameterSet set;
+  set.stop_ids = stop_ids_of(params, text);
+  set.n_computed = same_choices ? 1 : params.n;
+  set.params = std::move(params);
+  set.params.max_tokens.reset();
+  set.params.seed.reset();
+  prepared.parameters = job.parameters.add(std::move(set));
+  job.ids += request.id;
+  job.prompts.add(ids);
+  job.requests.push_back(prepared);
 }
 
 }  // namespace
@@ -158,70 +201,75 @@ std::string render_chat(const TextModel& text, const ChatMessages& chat) {
   return text.chat_template->render(variables, text.now_unix_s);
 }
 
-int32_t PromptStore::add(std::span<const int32_t> prompt) {
-  tokens.insert(tokens.end(), prompt.begin(), prompt.end());
-  offsets.push_back(static_cast<int64_t>(tokens.size()));
-  return size() - 1;
+Request request_of(const PreparedJob& prepared, int32_t request) {
+  const PreparedRequest& r = prepared.requests[request];
+  Request whole;
+  whole.id = prepared.ids.substr(r.id_begin, r.id_bytes);
+  whole.id_is_integer = r.id_is_integer;
+  whole.kind = r.kind;
+  whole.params = prepared.parameters_of(request).params;
+  whole.model = prepared.model_names[r.model];
+  if (const auto rare = prepared.rare.find(request); rare != prepared.rare.end()) {
+    whole.metadata = rare->second.metadata;
+  }
+  return whole;
 }
 
-PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
-                        ThreadPool& pool, const FailureFn& on_failure) {
+PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,
+                        ThreadPool& pool, const PrepareHooks& hooks) {
   PreparedJob job;
-  std::vector<RequestOrError> items;
-  std::vector<Tokenised> tokenised;
-  bool more = true;
-  while (more) {
-    items.clear();
-    while (items.size() < kLinesPerBatch) {
-      std::optional<RequestOrError> item = reader.next();
-      more = item.has_value();
-      if (!more) break;
-      items.push_back(std::move(*item));
-    }
-    tokenised.assign(items.size(), {});
-    pool.parallel_for(static_cast<int64_t>(items.size()), [&](int64_t i, int32_t) {
-      const Request* request = std::get_if<Request>(&items[i]);
-      if (request == nullptr) return;
-      try {
-        check_token_ids_of(*request, text.tokenizer.vocab_size());
-        tokenised[i].ids = std::visit(Encode{*request, text}, request->prompt);
-        checked_max_tokens(*request, static_cast<int64_t>(tokenised[i].ids.size()), config);
-      } catch (const RequestError& error) {
-        tokenised[i].failure = failure_at(*request, error);
-      }
+  ModelIndex models;
+  std::vector<BatchLine> batch;
+  while (next_batch(reader, batch)) {
+    pool.parallel_for(static_cast<int64_t>(batch.size()), [&](int64_t i, int32_t) {
+      read_and_tokenise(reader, text, config, batch[i]);
     });
-    for (size_t i = 0; i < items.size(); ++i) {
-      const int64_t line_idx = job.n_lines++;
-      if (const LineError* error = std::get_if<LineError>(&items[i])) {
-        on_failure(*error, line_idx);
-        continue;
+    for (BatchLine& line : batch) {
+      reader.check_id(line.line.source, line.read);
+      if (Request* request = std::get_if<Request>(&line.read)) {
+        add_request(*request, line.ids, text, config, models, job);
+      } else {
+        hooks.on_failure(std::get<LineError>(line.read), job.n_lines);
       }
-      Request& request = std::get<Request>(items[i]);
-      if (tokenised[i].failure) {
-        on_failure({request.source, request.id, request.id_is_integer, request.kind,
-                    *tokenised[i].failure},
-                   line_idx);
-        continue;
-      }
-      PreparedRequest prepared;
-      prepared.max_tokens =
-          checked_max_tokens(request, static_cast<int64_t>(tokenised[i].ids.size()), config);
-      prepared.stop_ids = stop_ids_of(request.params, text);
-      prepared.prompt = job.prompts.add(tokenised[i].ids);
-      prepared.leader = static_cast<int32_t>(job.requests.size());
-      if (!request.params.echo) request.prompt = {};
-      prepared.request = std::move(request);
-      job.requests.push_back(std::move(prepared));
-      job.line_of_request.push_back(line_idx);
+      ++job.n_lines;
     }
-  }
-  if (config.options.sharing == Sharing::kTree) find_duplicates(job);
-  for (PreparedRequest& r : job.requests) {
-    const bool same_choices =
-        config.options.sharing == Sharing::kTree && is_greedy(r.request.params);
-    r.n_choices = same_choices ? 1 : r.request.params.n;
+    hooks.on_progress(job.n_lines, job.prompts.n_tokens());
   }
   return job;
+}
+
+// Equal prompts end at one node, so only those need to be compared.
+void find_repeats(PreparedJob& prepared, const PrefixTree& tree) {
+  std::vector<PreparedRequest>& requests = prepared.requests;
+  const auto what_decides = [&](int32_t i) {
+    const PreparedRequest& r = requests[i];
+    const bool greedy = is_greedy(prepared.parameters_of(i).params);
+    return std::tuple(r.parameters, r.max_tokens, greedy ? 0 : r.key);
+  };
+  std::vector<int32_t> same_prompt;
+  for (size_t v = 1; v < tree.nodes.size(); ++v) {
+    const bool has_child = static_cast<int32_t>(v) + 1 < tree.nodes[v].subtree_end;
+    const int32_t end = has_child ? tree.nodes[v + 1].first : tree.nodes[v].last;
+    if (end - tree.nodes[v].first < 2) continue;
+    same_prompt.assign(tree.order.begin() + tree.nodes[v].first, tree.order.begin() + end);
+    std::erase_if(same_prompt, [&](int32_t i) {
+      return !requests[i].has_seed && !is_greedy(prepared.parameters_of(i).params);
+    });
+    std::stable_sort(same_prompt.begin(), same_prompt.end(),
+                     [&](int32_t a, int32_t b) { return what_decides(a) < what_decides(b); });
+    for (size_t i = 1; i < same_prompt.size(); ++i) {
+      const int32_t before = same_prompt[i - 1];
+      if (what_decides(before) != what_decides(same_prompt[i])) continue;
+      requests[same_prompt[i]].leader = requests[before].leader;
+      requests[before].next_repeat = same_prompt[i];
+    }
+  }
+}
+
+int32_t wanted_score_top(const SamplingParams& params) {
+  int32_t top = params.prompt_logprobs.value_or(-1);
+  if (params.echo && params.logprobs) top = std::max(top, *params.logprobs);
+  return top;
 }
 
 std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const PrefixTree& tree,
@@ -232,29 +280,34 @@ std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const 
   for (size_t i = 0; i < prepared.requests.size(); ++i) {
     const PreparedRequest& r = prepared.requests[i];
     if (r.leader != static_cast<int32_t>(i)) continue;
-    const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[r.prompt]);
+    const ParameterSet& set = prepared.parameters_of(r.leader);
+    const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[i]);
     const int64_t n_tokens =
-        r.request.params.ignore_eos ? r.max_tokens : lengths.predict(group, 0, r.max_tokens);
-    tokens[r.prompt] += r.n_choices * std::max<int64_t>(n_tokens - 1, 0);
+        set.params.ignore_eos ? r.max_tokens : lengths.predict(group, 0, r.max_tokens);
+    tokens[i] += set.n_computed * std::max<int64_t>(n_tokens - 1, 0);
   }
   return tokens;
 }
 
-Job make_job(PreparedJob& prepared, std::vector<TokenSpan>& spans, const PrefixTree& tree,
-             uint64_t run_seed) {
+Job make_job(PreparedJob& prepared, const PrefixTree& tree) {
   Job job;
-  job.prompts = spans;
+  job.prompts = prepared.prompts.prompts();
   job.tree = &tree;
   job.score_top.assign(prepared.requests.size(), -1);
+  int64_t n_sequences = 0;
+  for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
+    if (prepared.requests[i].leader == i) n_sequences += prepared.parameters_of(i).n_computed;
+  }
+  job.sequences.reserve(n_sequences);
   for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
     PreparedRequest& r = prepared.requests[i];
     if (r.leader != i) continue;
-    const SamplingParams& params = r.request.params;
-    job.score_top[r.prompt] = wanted_score_top(params);
+    const ParameterSet& set = prepared.parameters_of(i);
+    job.score_top[i] = wanted_score_top(set.params);
     r.first_sequence = static_cast<int32_t>(job.sequences.size());
-    for (int32_t choice = 0; choice < r.n_choices; ++choice) {
-      job.sequences.push_back({r.prompt, r.max_tokens, &params, r.stop_ids,
-                               sampling_key(params.seed, run_seed, r.request.id, choice)});
+    for (int32_t choice = 0; choice < set.n_computed; ++choice) {
+      job.sequences.push_back(
+          {i, r.max_tokens, &set.params, set.stop_ids, sampling_key(r.key, choice)});
     }
   }
   return job;

@@ -5,8 +5,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -15,6 +15,8 @@
 #include "plan/prefix_tree.h"
 #include "plan/request.h"
 #include "run/options.h"
+#include "run/parameter_sets.h"
+#include "run/prompt_store.h"
 #include "schedule/job.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
@@ -34,41 +36,66 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 // The text of a chat prompt. Throws RequestError.
 std::string render_chat(const TextModel& text, const ChatMessages& chat);
 
-// All prompts' tokens, end to end.
-struct PromptStore {
-  std::vector<int32_t> tokens;
-  std::vector<int64_t> offsets{0};
-
-  int32_t add(std::span<const int32_t> prompt);
-  TokenSpan operator[](int32_t i) const {
-    return {tokens.data() + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])};
-  }
-  int32_t size() const { return static_cast<int32_t>(offsets.size()) - 1; }
+// A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept
+// apart. Its prompt is the one of the same index in the store.
+struct PreparedRequest {
+  int64_t line_idx = 0;  // its place among all lines, failed ones included
+  uint64_t key = 0;      // request_key of its seed or id
+  int64_t id_begin = 0;  // in PreparedJob::ids
+  int32_t parameters = 0;
+  int32_t model = 0;  // index in PreparedJob::model_names
+  int32_t max_tokens = 0;
+  int32_t leader = -1;  // the request whose answer this one gets: itself, unless it repeats another
+  int32_t next_repeat = -1;  // the next request with the same leader, in input order
+  int32_t first_sequence = -1;
+  uint16_t id_bytes = 0;
+  LineKind kind = LineKind::kShort;
+  bool id_is_integer = false;
+  bool has_seed = false;
 };
 
-struct PreparedRequest {
-  Request request;      // the prompt is given up once tokenised, save its text for echo
-  int32_t prompt = -1;  // index into the store
-  int32_t max_tokens = 0;
-  std::vector<int32_t> stop_ids;
-  int32_t leader = -1;  // the request whose answer this one gets: itself, unless it repeats another
-  int32_t n_choices = 1;  // sequences that are computed; n > 1 greedy choices are the same one
-  int32_t first_sequence = -1;
+// What few lines have.
+struct RareFields {
+  nlohmann::ordered_json metadata;
+  std::optional<std::string> echoed_text;  // of a text prompt
 };
 
 struct PreparedJob {
   std::vector<PreparedRequest> requests;  // those that will be answered, in input order
-  std::vector<int64_t> line_of_request;   // their places among all lines, failed ones included
-  PromptStore prompts;                    // one a request; in memory at once
-  int64_t n_lines = 0;                    // requests and failures
+  PromptStore prompts;                    // one a request
+  ParameterSets parameters;
+  std::string ids;                               // of all requests, end to end
+  std::vector<std::string> model_names;          // as written in the lines, each once
+  std::unordered_map<int32_t, RareFields> rare;  // by request
+  int64_t n_lines = 0;                           // requests and failures
+
+  const ParameterSet& parameters_of(int32_t request) const {
+    return parameters[requests[request].parameters];
+  }
 };
 
-// Called for each line that will have no answer, in input order.
-using FailureFn = std::function<void(const LineError& error, int64_t line_idx)>;
+// What the result's line is written from: the request as it was read, but without source, prompt,
+// seed and max_tokens.
+Request request_of(const PreparedJob& prepared, int32_t request);
 
-// Reads all lines. A bad one is told to on_failure and stops nothing.
-PreparedJob prepare_job(RequestReader& reader, const TextModel& text, const RunConfig& config,
-                        ThreadPool& pool, const FailureFn& on_failure);
+struct PrepareHooks {
+  // Called for each line that will have no answer, in input order.
+  std::function<void(const LineError& error, int64_t line_idx)> on_failure;
+  // Called now and then while lines are read.
+  std::function<void(int64_t n_lines, int64_t n_tokens)> on_progress;
+};
+
+// Reads all lines and gives the reader up, which remembers every id. A bad one is told to
+// on_failure and stops nothing. Every request is its own leader.
+PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,
+                        ThreadPool& pool, const PrepareHooks& hooks);
+
+// Gives each request that must get the same answer as an earlier one that one as its leader: the
+// same prompt and parameters, and greedy or with the same seed.
+void find_repeats(PreparedJob& prepared, const PrefixTree& tree);
+
+// The alternatives that log-probabilities of the prompt's tokens need; -1: none are asked for.
+int32_t wanted_score_top(const SamplingParams& params);
 
 // By prompt: the rows that its answers will decode (their tokens less the first of each), as
 // predicted from the prior by the groups of `tree`.
@@ -76,7 +103,6 @@ std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const 
                                              const LengthsByGroup& prior);
 
 // The sequences to compute. `tree` and `prepared` must outlive the job.
-Job make_job(PreparedJob& prepared, std::vector<TokenSpan>& spans, const PrefixTree& tree,
-             uint64_t run_seed);
+Job make_job(PreparedJob& prepared, const PrefixTree& tree);
 
 }  // namespace prefold

@@ -5,23 +5,34 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
+#include <utility>
 
+#include "base/background_queue.h"
 #include "base/timer.h"
 #include "engine/cpu_engine.h"
 #include "io/output_file.h"
 #include "io/result_writer.h"
 #include "model/rope.h"
-#include "plan/order.h"
 #include "report/human_numbers.h"
 #include "run/answers.h"
 #include "run/batch_runner.h"
+#include "run/calibrate.h"
+#include "run/cost_store.h"
 #include "run/host_info.h"
+#include "run/job_plan.h"
 #include "run/length_prior.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
+#include "run/result_builder.h"
 
 namespace prefold {
 namespace {
+
+// Steps whose finished answers may wait to be written.
+constexpr size_t kMaxWaitingSteps = 16;
+
+// Activations may take at most this part of the memory available while costs are measured.
+constexpr int64_t kWorkspaceShare = 16;
 
 // Result lines, written as they come or in input order.
 class LineWriter {
@@ -47,18 +58,6 @@ class LineWriter {
   int64_t n_written_ = 0;
   std::map<int64_t, std::string> waiting_;  // by place in the input
 };
-
-// Blocks that the job could use at most: each node and each sequence by itself.
-int64_t blocks_of_job(const PrefixTree& tree, const Job& job) {
-  int64_t n_blocks = kSpareBlocks;
-  for (const PrefixNode& node : tree.nodes) {
-    n_blocks += blocks_for(node.n_tokens(), kKvBlockTokens) + 1;
-  }
-  for (const SequenceSpec& spec : job.sequences) {
-    n_blocks += blocks_for(spec.max_tokens, kKvBlockTokens) + 1;
-  }
-  return n_blocks;
-}
 
 StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
   StepSample sample;
@@ -104,26 +103,25 @@ class JobRun {
 
  private:
   void plan() {
-    prepared_ =
-        prepare_job(reader_, text_, config_, pool_, [&](const LineError& error, int64_t line_idx) {
-          ++metrics_.requests.failed;
-          lines_.write(line_idx, format_error(error));
-        });
+    cost_key_ = cost_key(model_, config_);
+    costs_ = find_costs(config_, cost_key_, cache_folder(), hooks_.info);
+    const PrepareHooks hooks{[&](const LineError& error, int64_t line_idx) {
+                               ++metrics_.requests.failed;
+                               lines_.write(line_idx, format_error(error));
+                             },
+                             [&](int64_t n_lines, int64_t n_tokens) {
+                               if (hooks_.reading) hooks_.reading({n_lines, n_tokens});
+                             }};
+    prepared_ = prepare_job(std::move(reader_), text_, config_, pool_, hooks);
     metrics_.requests.total = prepared_.n_lines;
-    for (int32_t i = 0; i < prepared_.prompts.size(); ++i) spans_.push_back(prepared_.prompts[i]);
-    tree_ = build_prefix_tree(spans_);
+    const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
+    tree_ = build_prefix_tree(prompts);
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
-    if (config_.options.sharing != Sharing::kTree) tree_ = flat_tree(spans_);
-    if (config_.options.batching == Batching::kSorted) {
-      tree_ = order_by_length(tree_);
-    } else if (config_.options.order == Order::kRatio) {
-      const LengthsByGroup lengths = prior_of_groups(prior_, tree_, spans_);
-      tree_ = order_by_ratio(tree_, predicted_decode_tokens(prepared_, tree_, lengths));
-    }
-    job_ = make_job(prepared_, spans_, tree_, config_.options.seed);
-    job_.length_prior = prior_of_groups(prior_, tree_, spans_);
+    tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
+    job_ = make_job(prepared_, tree_);
+    job_.length_prior = prior_of_groups(prior_, tree_, prompts);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info(fmt::format(
@@ -131,11 +129,32 @@ class JobRun {
         prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent));
   }
 
+  // The costs by which to plan, measured now if they are not known yet.
+  void settle_costs(const Weights& weights) {
+    timer_.lap();
+    std::string origin = "known from";
+    if (!costs_) {
+      const CostModel measured = measure_costs(device_, model_.config, weights, config_.kv_type,
+                                               available_memory_bytes() / kWorkspaceShare);
+      costs_ = store_costs(measured, cost_key_, cache_folder(), hooks_.info);
+      origin = "measured, kept in";
+    }
+    config_.token_budget = token_budget_of(config_.options, model_.config, costs_->model);
+    metrics_.cost_model = to_json(*costs_);
+    const double seconds = timer_.lap();
+    metrics_.time.plan_s += seconds;
+    hooks_.info(fmt::format("costs: {} {} in {}; steps of {} tokens", origin,
+                            costs_->path.empty() ? "memory" : costs_->path.string(),
+                            human_seconds(seconds), config_.token_budget));
+  }
+
   void execute() {
-    const int32_t n_blocks =
-        static_cast<int32_t>(std::min<int64_t>(config_.n_kv_blocks, blocks_of_job(tree_, job_)));
     timer_.lap();
     const Weights weights = load_weights(model_, pool_);
+    metrics_.time.load_s += timer_.lap();
+    settle_costs(weights);
+    const ScheduleLimits limits = schedule_limits(config_, model_.config, job_, costs_->model);
+    const int32_t n_blocks = limits.n_blocks;
     const RopeTable rope_table = make_rope_table(model_.config.rope, config_.max_model_len);
     KvStorage kv(
         {config_.kv_type, model_.config.n_layers, model_.config.n_kv_heads, model_.config.head_dim},
@@ -150,30 +169,41 @@ class JobRun {
                     human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
                     human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
 
+    run_steps(engine, limits);
+    metrics_.ops = to_op_seconds(engine.times());
+  }
+
+  void run_steps(Engine& engine, const ScheduleLimits& limits) {
     Timer run_timer;
-    const SchedulePolicy policy{config_.options.chunked_prefill, config_.options.length_prediction,
-                                config_.options.batching != Batching::kPacked,
-                                config_.options.shared_attention,
-                                config_.options.sharing == Sharing::kLru};
-    Scheduler scheduler(job_, {config_.token_budget, n_blocks, policy});
-    const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
+    Scheduler scheduler(job_, limits);
+    BackgroundQueue<std::vector<FinishedAnswer>> writer(
+        kMaxWaitingSteps,
+        [&](std::span<std::vector<FinishedAnswer>> steps) { write_answers(steps); });
+    std::vector<FinishedAnswer> finished;  // by the last step
     Answers answers(
-        prepared_, job_, text_,
-        [&](int32_t request, const Result& result) {
-          ++metrics_.requests.succeeded;
-          metrics_.tokens.output += result.usage.completion_tokens;
-          metrics_.latency.add(run_timer.seconds());
-          lines_.write(prepared_.line_of_request[request],
-                       format_result(prepared_.requests[request].request, result, format));
+        prepared_, job_, text_.tokenizer,
+        [&](int32_t leader) {
+          for_each_repeat(leader, [&] { metrics_.ttft.add(run_timer.seconds()); });
         },
-        [&](int32_t) { metrics_.ttft.add(run_timer.seconds()); });
-    run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
-      output_.flush();
+        [&](FinishedAnswer answer) {
+          const ParameterSet& set = prepared_.parameters_of(answer.leader);
+          const int64_t n_copies = set.params.n / set.n_computed;
+          for_each_repeat(answer.leader, [&] {
+            ++metrics_.requests.succeeded;
+            metrics_.tokens.output += answer.n_tokens * n_copies;
+            metrics_.latency.add(run_timer.seconds());
+          });
+          finished.push_back(std::move(answer));
+        });
+    const double busy_s = run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
+      if (!finished.empty()) writer.push(std::exchange(finished, {}));
       metrics_.steps.add(step_sample(plan, scheduler, run_timer.seconds()));
       hooks_.progress({metrics_.requests.succeeded + metrics_.requests.failed,
                        metrics_.requests.total, n_output_so_far_ += std::ssize(plan.samples)});
     });
+    writer.finish();
     metrics_.time.run_s = timer_.lap();
+    metrics_.time.engine_wait_s = metrics_.time.run_s - busy_s;
     const ScheduleCounters& counters = scheduler.counters();
     metrics_.tokens.prefill_computed = counters.prefill_rows;
     metrics_.tokens.prefill_reused = metrics_.tokens.prompt - counters.prefill_rows;
@@ -181,9 +211,28 @@ class JobRun {
     metrics_.tokens.padding = counters.padding_rows;
     metrics_.prediction = {counters.n_yields, counters.n_predicted,
                            counters.prediction_error_tokens, counters.n_under_predicted};
-    metrics_.output_lengths = output_lengths_json(scheduler.lengths().observed(), tree_, spans_);
+    metrics_.output_lengths =
+        output_lengths_json(scheduler.lengths().observed(), tree_, prepared_.prompts.prompts());
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
-    metrics_.ops = to_op_seconds(engine.times());
+  }
+
+  // On the writer's thread; output_ and lines_ are its own meanwhile.
+  void write_answers(std::span<std::vector<FinishedAnswer>> steps) {
+    const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
+    const auto write = [&](int32_t request, const Request& asked, const Result& result) {
+      lines_.write(prepared_.requests[request].line_idx, format_result(asked, result, format));
+    };
+    for (std::vector<FinishedAnswer>& step : steps) {
+      for (FinishedAnswer& answer : step) {
+        build_results(std::move(answer), prepared_, tree_, text_.tokenizer, write);
+      }
+    }
+    output_.flush();
+  }
+
+  template <typename Fn>
+  void for_each_repeat(int32_t leader, Fn&& fn) const {
+    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn();
   }
 
   static OpSeconds to_op_seconds(const EngineTimes& times) {
@@ -207,14 +256,15 @@ class JobRun {
   ThreadPool pool_;
   Device device_;
   TextModel text_;
-  RequestReader reader_;
+  RequestReader reader_;  // until planned
   OutputFile output_;
   LineWriter lines_;
   PreparedJob prepared_;
-  std::vector<TokenSpan> spans_;
   LengthPrior prior_;
   PrefixTree tree_;
   Job job_;
+  nlohmann::ordered_json cost_key_;
+  std::optional<ChosenCosts> costs_;
   RunMetrics metrics_;
   int64_t n_output_so_far_ = 0;
 };

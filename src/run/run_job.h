@@ -15,7 +15,8 @@ enum class ExitStatus { kAllAnswered = 0, kSomeFailed = 1, kCannotRun = 2 };
 // What a run says while it goes on; the library itself never prints.
 struct RunHooks {
   std::function<void(const std::string& line)> info;
-  std::function<void(const ProgressCounts& counts)> progress;  // after each step
+  std::function<void(const ProgressCounts& counts)> progress;          // after each step
+  std::function<void(const ReadingCounts& counts)> reading = nullptr;  // while lines are read
 };
 
 struct RunOutcome {

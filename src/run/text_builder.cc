@@ -9,51 +9,56 @@ TextBuilder::TextBuilder(const Tokenizer& tokenizer, const SamplingParams& param
     : tokenizer_(&tokenizer),
       params_(&params),
       stop_ids_(stop_ids),
-      decoder_(tokenizer, params.skip_special_tokens) {
-  choice_.finish_reason = FinishReason::kLength;
-}
+      decoder_(tokenizer, params.skip_special_tokens) {}
 
 bool TextBuilder::push(const SampledToken& token) {
-  ++n_tokens_;
-  if (params_->return_token_ids) choice_.token_ids.push_back(token.id);
-  if (params_->logprobs) choice_.logprobs.push_back(spell(*tokenizer_, token, *params_->logprobs));
+  ids_.push_back(token.id);
+  if (params_->logprobs) scored_.push_back(token);
   // The sampler masks stop ids before min_tokens, so one that comes may end the answer.
   if (std::find(stop_ids_.begin(), stop_ids_.end(), token.id) != stop_ids_.end()) {
-    stopped_ = true;
-    choice_.finish_reason = FinishReason::kStop;
-    choice_.text += decoder_.finish();
-    if (params_->include_stop_str_in_output) {
-      choice_.text += tokenizer_->piece(token.id, !params_->skip_special_tokens);
-    }
+    end_ = End::kStopToken;
     return true;
   }
-  const size_t n_old_bytes = choice_.text.size();
-  choice_.text += decoder_.push(token.id);
-  if (n_tokens_ < params_->min_tokens || !ends_with_stop_string(n_old_bytes)) return false;
-  stopped_ = true;
-  choice_.finish_reason = FinishReason::kStop;
+  if (params_->stop.empty()) return false;
+  const size_t n_old_bytes = text_.size();
+  text_ += decoder_.push(token.id);
+  n_decoded_ = ids_.size();
+  if (n_tokens() < params_->min_tokens || !ends_with_stop_string(n_old_bytes)) return false;
+  end_ = End::kStopString;
   return true;
 }
 
 // Cuts the text at the stop string that begins first, of those that reach into the new text.
 bool TextBuilder::ends_with_stop_string(size_t n_old_bytes) {
-  if (choice_.text.size() == n_old_bytes) return false;
+  if (text_.size() == n_old_bytes) return false;
   size_t best = std::string::npos, best_bytes = 0;
   for (const std::string& stop : params_->stop) {
-    const size_t at = choice_.text.find(stop, n_old_bytes - std::min(n_old_bytes, stop.size() - 1));
+    const size_t at = text_.find(stop, n_old_bytes - std::min(n_old_bytes, stop.size() - 1));
     if (at < best) {
       best = at;
       best_bytes = stop.size();
     }
   }
   if (best == std::string::npos) return false;
-  choice_.text.resize(params_->include_stop_str_in_output ? best + best_bytes : best);
+  text_.resize(params_->include_stop_str_in_output ? best + best_bytes : best);
   return true;
 }
 
 Choice TextBuilder::finish() {
-  if (!stopped_) choice_.text += decoder_.finish();
-  return std::move(choice_);
+  const size_t n_text_tokens = ids_.size() - (end_ == End::kStopToken ? 1 : 0);
+  for (; n_decoded_ < n_text_tokens; ++n_decoded_) text_ += decoder_.push(ids_[n_decoded_]);
+  if (end_ != End::kStopString) text_ += decoder_.finish();
+  if (end_ == End::kStopToken && params_->include_stop_str_in_output) {
+    text_ += tokenizer_->piece(ids_.back(), !params_->skip_special_tokens);
+  }
+  Choice choice;
+  choice.text = std::move(text_);
+  choice.finish_reason = end_ == End::kNone ? FinishReason::kLength : FinishReason::kStop;
+  for (const SampledToken& token : scored_) {
+    choice.logprobs.push_back(spell(*tokenizer_, token, *params_->logprobs));
+  }
+  if (params_->return_token_ids) choice.token_ids = std::move(ids_);
+  return choice;
 }
 
 TokenLogprob spell(const Tokenizer& tokenizer, const SampledToken& token, int32_t n_top) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "plan/cost_model.h"
 #include "plan/length.h"
 #include "plan/prefix_tree.h"
 #include "plan/step_plan.h"
@@ -49,6 +50,8 @@ struct ScheduleLimits {
   int32_t token_budget = 512;  // rows of a step: prefill + decode (Sarathi-Serve, arXiv 2403.02310)
   int32_t n_blocks = 0;        // KV blocks in all
   SchedulePolicy policy;
+  AttentionCosts attention_costs = default_cost_model().attention;  // choose shared segments
+  int32_t n_group = 1;  // query heads that share a KV head: each row is so many pairs
 };
 
 // Blocks that one sequence may need besides those for its own tokens: a copy of a shared partial

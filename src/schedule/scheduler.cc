@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "plan/prefix_groups.h"
-#include "plan/segments.h"
 
 namespace prefold {
 namespace {
@@ -133,7 +132,8 @@ StepPlan Scheduler::next_step() {
     for (const Draft& draft : drafts_) offer_computed_blocks(draft);
   }
   if (limits_.policy.shared_attention) {
-    plan.segments = shared_segments(plan.spans, plan.block_ids);
+    choose_segments(plan.spans, plan.block_ids, limits_.attention_costs, limits_.n_group,
+                    segment_scratch_, plan.segments);
   }
   CHECK(plan.n_rows() <= limits_.token_budget);
   CHECK(plan.n_rows() > 0 || !in_flight_.empty() || done());

@@ -21,6 +21,7 @@
 #include "cache/block_pool.h"
 #include "cache/block_table.h"
 #include "plan/length.h"
+#include "plan/segments.h"
 #include "plan/step_plan.h"
 #include "schedule/job.h"
 #include "schedule/token_budget.h"
@@ -175,6 +176,7 @@ class Scheduler {
   std::vector<int32_t> free_slots_;
   int32_t n_slots_ = 0;
   std::vector<Draft> drafts_;
+  SegmentScratch segment_scratch_;
   std::deque<InFlight> in_flight_;
   int64_t n_reserved_ = 0;  // blocks that admitted work will still take, as predicted
   int32_t n_ended_ = 0;

@@ -10,7 +10,8 @@ update=${3:-}
 cd "$case_folder" || exit 2
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
-export PREFOLD=$prefold TMP LC_ALL=C
+# What this machine measures may be kept, but nothing that is printed may depend on it.
+export PREFOLD=$prefold TMP LC_ALL=C PREFOLD_CACHE=$TMP/cache
 mkdir "$TMP/work"
 bash ./cmd >"$TMP/stdout" 2>"$TMP/stderr" </dev/null
 echo $? >"$TMP/exit"

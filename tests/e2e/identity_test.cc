@@ -105,6 +105,21 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
     options.length_prediction = false;
     CHECK(folder.answers(options) == expected);
   }
+  SUBCASE("whatever steps cost") {
+    // Long and short steps; every segment pays, none does, only some do.
+    const char* const costs[] = {
+        R"("attention": {"tile_ns": [[1, 9]], "segment_ns": 0}, "layer_ns": [[128, 9]])",
+        R"("attention": {"tile_ns": [[1, 9], [96, 9]], "segment_ns": 0}, "layer_ns": [[2048, 9]])",
+        R"("attention": {"tile_ns": [[9, 9]], "segment_ns": 1e9}, "layer_ns": [[192, 1], [512, 9]])",
+        R"("attention": {"tile_ns": [[4, 9], [96, 60]], "segment_ns": 20}, "layer_ns": [[1, 1]])"};
+    for (const std::string text : costs) {
+      std::ofstream(folder.file("costs.json"))
+          << R"({"schema": "prefold-cost-model/1", "sample_ns": [[1, 1]], )" << text << "}";
+      RunOptions options = base;
+      options.cost_model = folder.file("costs.json");
+      CHECK(folder.answers(options) == expected);
+    }
+  }
   SUBCASE("a KV pool that holds little more than the longest request") {
     RunOptions options = base;
     const int64_t block_bytes = resolve(base, open_model(model).config).kv_bytes_per_block;

@@ -47,6 +47,8 @@ class JobFolder {
 
   // Runs in.jsonl into out.jsonl and returns the sorted answers.
   std::vector<std::string> answers(RunOptions options, RunMetrics* metrics = nullptr) const {
+    // Steps are the same on every machine, unless a test has other costs in mind.
+    if (options.cost_model.empty()) options.cost_model = "tests/data/cost_model.json";
     options.inputs = {file("in.jsonl")};
     options.output = file("out.jsonl");
     options.overwrite = true;

@@ -34,6 +34,21 @@ TEST_CASE("simd: exp at the ends of its range") {
   CHECK(std::isfinite(exp(broadcast(1000.0f)).v[0]));
 }
 
+TEST_CASE("simd: exp_nonpositive is within 1.3e-7 of the exact value, and 1 at 0") {
+  double worst = 0.0;
+  for (double x = -90.0; x < 0.0; x += 0.00037) {
+    const float rounded = static_cast<float>(x);
+    const float got = exp_nonpositive(broadcast(rounded)).v[5];
+    worst = std::max(worst, std::abs(got - std::exp(double{rounded})));
+  }
+  CHECK(worst < 1.3e-7);
+  for (const float x : {0.0f, -0.0f}) CHECK(exp_nonpositive(broadcast(x)).v[0] == 1.0f);
+  for (const float x : {-87.0f, -200.0f, -INFINITY, NAN}) {
+    CHECK(std::fpclassify(exp_nonpositive(broadcast(x)).v[0]) == FP_NORMAL);
+    CHECK(exp_nonpositive(broadcast(x)).v[0] < 2e-38f);
+  }
+}
+
 TEST_CASE("simd: lanes are summed by one tree") {
   float lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = 1.0f / static_cast<float>(i * i + 1);

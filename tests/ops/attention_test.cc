@@ -90,6 +90,7 @@ std::vector<float> defined_attention(std::span<const float> q, const TestSequenc
     std::vector<float> acc;
   };
   const auto exp_of = [](float x) { return exp(broadcast(x)).v[0]; };
+  const auto weight_of = [](float x) { return exp_nonpositive(broadcast(x)).v[0]; };
   State total;
   for (int32_t chunk = 0; chunk <= position; chunk += kAttentionChunk) {
     State state;
@@ -101,13 +102,12 @@ std::vector<float> defined_attention(std::span<const float> q, const TestSequenc
       float new_max = state.max;
       for (int32_t j = 0; j < n; ++j) {
         for (int32_t d = 0; d < head_dim; ++d) {
-          w[j] = std::fma(q[d], sequence.k[(tile + j) * kv_stride + column + d], w[j]);
+          w[j] = std::fma(q[d] * scale, sequence.k[(tile + j) * kv_stride + column + d], w[j]);
         }
-        w[j] = w[j] * scale;
         new_max = std::max(new_max, w[j]);
       }
-      const float correction = exp_of(state.max - new_max);
-      for (int32_t j = 0; j < n; ++j) w[j] = exp_of(w[j] - new_max);
+      const float correction = weight_of(state.max - new_max);
+      for (int32_t j = 0; j < n; ++j) w[j] = weight_of(w[j] - new_max);
       state.max = new_max;
       state.sum = state.sum * correction + sum_lanes(load(w) + load(w + 16));
       for (int32_t d = 0; d < head_dim; ++d) {
@@ -129,7 +129,7 @@ std::vector<float> defined_attention(std::span<const float> q, const TestSequenc
     total.sum = total.sum * a + state.sum * b;
     for (int32_t d = 0; d < head_dim; ++d) total.acc[d] = total.acc[d] * a + state.acc[d] * b;
   }
-  for (float& value : total.acc) value = value / total.sum;
+  for (float& value : total.acc) value = value * (1.0f / total.sum);
   return total.acc;
 }
 

@@ -7,11 +7,20 @@
 
 using namespace prefold;
 
+namespace {
+
+uint64_t key_of(std::optional<uint64_t> seed, uint64_t run_seed, const std::string& request_id,
+                int32_t choice_idx) {
+  return sampling_key(request_key(seed, run_seed, request_id), choice_idx);
+}
+
+}  // namespace
+
 TEST_CASE("with a seed in the line, the key depends on the seed and the choice alone") {
-  CHECK(sampling_key(7, 1, "a", 0) == sampling_key(7, 2, "b", 0));
-  CHECK(sampling_key(7, 1, "a", 0) != sampling_key(8, 1, "a", 0));
-  CHECK(sampling_key(7, 1, "a", 0) != sampling_key(7, 1, "a", 1));
-  CHECK(sampling_key(0, 1, "a", 0) != sampling_key(std::nullopt, 1, "a", 0));
+  CHECK(key_of(7, 1, "a", 0) == key_of(7, 2, "b", 0));
+  CHECK(key_of(7, 1, "a", 0) != key_of(8, 1, "a", 0));
+  CHECK(key_of(7, 1, "a", 0) != key_of(7, 1, "a", 1));
+  CHECK(key_of(0, 1, "a", 0) != key_of(std::nullopt, 1, "a", 0));
 }
 
 TEST_CASE("without a seed, run seed, request id and choice each change the key") {
@@ -19,8 +28,8 @@ TEST_CASE("without a seed, run seed, request id and choice each change the key")
   for (uint64_t run_seed = 0; run_seed < 10; ++run_seed) {
     for (int request = 0; request < 50; ++request) {
       for (int32_t choice = 0; choice < 10; ++choice) {
-        keys.insert(sampling_key(std::nullopt, run_seed, "prompts.jsonl:" + std::to_string(request),
-                                 choice));
+        keys.insert(
+            key_of(std::nullopt, run_seed, "prompts.jsonl:" + std::to_string(request), choice));
       }
     }
   }
@@ -28,6 +37,6 @@ TEST_CASE("without a seed, run seed, request id and choice each change the key")
 }
 
 TEST_CASE("keys stay what they are from release to release") {
-  CHECK(sampling_key(42, 0, "", 0) == 6332618229526065668u);
-  CHECK(sampling_key(std::nullopt, 0, "q-1", 3) == 17325383477345359114u);
+  CHECK(key_of(42, 0, "", 0) == 6332618229526065668u);
+  CHECK(key_of(std::nullopt, 0, "q-1", 3) == 17325383477345359114u);
 }

@@ -53,6 +53,24 @@ TEST_CASE("a log gets a line every five seconds, the last one at the end") {
         "200/200 requests, 100.0 %, 1.00 k output tokens/s\n");
 }
 
+TEST_CASE("while lines are read: how many, their tokens and the speed") {
+  CHECK(reading_line({120'000, 12'000'000}, 3'100'000) ==
+        "reading: 120000 lines, 12.0 M prompt tokens, 3.10 M tokens/s");
+  const std::string text = written(ProgressMode::kLines, [](Progress& progress) {
+    for (int i = 0; i <= 70; ++i) progress.update_reading({i, 1000 * i}, 50 + 0.1 * i);
+    progress.update({0, 70, 0}, 60);
+    progress.update({35, 70, 100}, 65);
+  });
+  CHECK(text.starts_with("reading: 50 lines, 50.0 k prompt tokens, 10.0 k tokens/s\n35/70"));
+  const std::string bar = written(ProgressMode::kBar, [](Progress& progress) {
+    progress.update_reading({0, 0}, 0);
+    progress.update_reading({120'000, 12'000'000}, 1);
+    progress.clear();
+  });
+  CHECK(bar.ends_with("\r\x1b[K"));
+  CHECK(bar.find("reading: 120000 lines") != std::string::npos);
+}
+
 TEST_CASE("the speed shown is that of the last ten seconds") {
   const std::string text = written(ProgressMode::kLines, [](Progress& progress) {
     progress.update({0, 100, 0}, 0);

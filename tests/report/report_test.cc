@@ -12,7 +12,7 @@ RunMetrics sample_metrics() {
   metrics.requests = {5000, 4998, 2};
   metrics.tokens = {1'240'000, 157'480, 157'480, 1'082'520, 0, 81'200};
   metrics.ops.attention = 2.5;
-  metrics.time = {0.5, 1.25, 100, 102};
+  metrics.time = {0.5, 1.25, 100, 102, 1.5};
   metrics.memory = {int64_t{3} << 29, int64_t{6} << 30, int64_t{8} << 30, 262'144};
   metrics.machine = {"Some CPU", "avx2", 2};
   metrics.model = {"m.gguf", "sha256:00ff", "llama"};
@@ -36,6 +36,7 @@ TEST_CASE("the report has every key that scripts rely on") {
   CHECK(report["tokens"]["saved_percent"] == 87.3);
   CHECK(report["steps"]["count"] == 2);
   CHECK(report["time_s"].dump() == R"({"load":0.5,"plan":1.25,"run":100.0,"total":102.0})");
+  CHECK(report["engine"].dump() == R"({"wait_percent":1.5})");
   CHECK(report["tokens"]["recomputed"] == 0);
   CHECK(report["op_time_s"]["attention"] == 2.5);
   CHECK(report["throughput"].dump() ==
@@ -88,7 +89,7 @@ TEST_CASE("the table for people") {
         "output    81.2 k tokens\n"
         "speed     50.0 requests/s, 12.4 k prompt tokens/s, 812 output tokens/s\n"
         "time      102 s = load 500 ms + plan 1.25 s + run 100 s + rest\n"
-        "steps     2, 257.5 tokens each, 512 at most\n"
+        "steps     2, 257.5 tokens each, 512 at most; the engine waited 1.5 % of run\n"
         "answers   first token 100 ms (p50), 100 ms (p99); complete 200 ms (p50), 200 ms (p99)\n"
         "memory    1.50 GiB at most; KV cache 6.00 GiB of 8.00 GiB\n");
 }

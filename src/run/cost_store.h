@@ -1,0 +1,47 @@
+// Where a run's cost model comes from: a file that the user names, the cache of earlier runs, or a
+// measurement, which is then cached.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "model/model_file.h"
+#include "plan/cost_model.h"
+#include "run/options.h"
+
+namespace prefold {
+
+enum class CostSource { kFile, kCache, kMeasured };
+
+struct ChosenCosts {
+  CostModel model;
+  CostSource source = CostSource::kMeasured;
+  std::filesystem::path path;  // the file read, or where a measurement was written; may be empty
+};
+
+// For the report: where the costs come from, and the costs (plan/cost_model.h).
+nlohmann::ordered_json to_json(const ChosenCosts& costs);
+
+// $PREFOLD_CACHE, else $XDG_CACHE_HOME/prefold, else ~/.cache/prefold; empty without any of them.
+std::filesystem::path cache_folder();
+
+// All that a measurement depends on: our version, processor, instruction set, threads, precision,
+// KV type, and the types and shapes of the tensors. Equal keys have interchangeable costs.
+nlohmann::ordered_json cost_key(const ModelFile& model, const RunConfig& config);
+
+// Says in one line why the cache could not be used; nothing fails for want of it.
+using WarnFn = std::function<void(const std::string& line)>;
+
+// --cost-model's file if one is named, else the cached costs; none if there are none. A file in the
+// cache that is broken or holds another key's costs is warned of and left aside. Throws Error if
+// the named file cannot be read, FormatError if it is no cost model.
+std::optional<ChosenCosts> find_costs(const RunConfig& config, const nlohmann::ordered_json& key,
+                                      const std::filesystem::path& folder, const WarnFn& warn);
+
+// Writes measured costs to the cache: whole or not at all. An empty folder keeps nothing.
+ChosenCosts store_costs(const CostModel& model, const nlohmann::ordered_json& key,
+                        const std::filesystem::path& folder, const WarnFn& warn);
+
+}  // namespace prefold

@@ -1,0 +1,135 @@
+#include "run/job_plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "cache/block_table.h"
+#include "plan/length.h"
+#include "plan/order.h"
+#include "plan/prefix_groups.h"
+#include "schedule/scheduler.h"
+
+namespace prefold {
+namespace {
+
+// Ends each sequence at its predicted length.
+class PredictedEnds : public StepSink {
+ public:
+  explicit PredictedEnds(const Job& job) {
+    const PrefixTree& tree = *job.tree;
+    const std::vector<int32_t> groups = prefix_groups(tree, LengthDistribution::kEnough);
+    LengthsByGroup prior = job.length_prior;
+    prior.groups.resize(groups.size());
+    const LengthPredictor lengths(std::move(prior));
+    for (const SequenceSpec& spec : job.sequences) {
+      const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[spec.prompt]);
+      n_left_.push_back(spec.params->ignore_eos ? spec.max_tokens
+                                                : lengths.predict(group, 0, spec.max_tokens));
+    }
+  }
+  bool on_token(int32_t sequence, const SampledToken&) override { return --n_left_[sequence] <= 0; }
+  void on_score(int32_t, int32_t, const SampledToken&) override {}
+  void on_end(int32_t) override {}
+  int64_t n_tokens() const { return std::accumulate(n_left_.begin(), n_left_.end(), int64_t{0}); }
+
+ private:
+  std::vector<int32_t> n_left_;
+};
+
+// Rows whose logits are needed: those sampled from and those scored, each once.
+int32_t logit_row_count(const StepPlan& plan) {
+  int32_t n_rows = 0;
+  size_t sample = 0, score = 0;
+  while (sample < plan.samples.size() || score < plan.scores.size()) {
+    const int32_t sample_row =
+        sample < plan.samples.size() ? plan.samples[sample].row : plan.n_rows();
+    const int32_t score_row = score < plan.scores.size() ? plan.scores[score].row : plan.n_rows();
+    const int32_t row = std::min(sample_row, score_row);
+    while (sample < plan.samples.size() && plan.samples[sample].row == row) ++sample;
+    while (score < plan.scores.size() && plan.scores[score].row == row) ++score;
+    ++n_rows;
+  }
+  return n_rows;
+}
+
+double step_ns(const StepPlan& plan, const ScheduleLimits& limits, const CostModel& costs,
+               int32_t n_layers) {
+  const int32_t n_logit_rows = logit_row_count(plan);
+  return n_layers * (cost_at(costs.layer_ns, plan.n_rows()) +
+                     attention_ns(costs.attention, limits.n_group, plan.spans, plan.segments)) +
+         (n_logit_rows > 0 ? cost_at(costs.sample_ns, n_logit_rows) : 0.0);
+}
+
+}  // namespace
+
+PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options,
+                       const LengthPrior& prior) {
+  const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
+  if (options.sharing == Sharing::kTree) {
+    find_repeats(prepared, tree);
+  } else {
+    tree = flat_tree(prompts);
+  }
+  if (options.batching == Batching::kSorted) return order_by_length(tree);
+  if (options.order == Order::kFile) return tree;
+  const LengthsByGroup lengths = prior_of_groups(prior, tree, prompts);
+  return order_by_ratio(tree, predicted_decode_tokens(prepared, tree, lengths));
+}
+
+int64_t blocks_of_job(const Job& job) {
+  int64_t n_blocks = kSpareBlocks;
+  for (const PrefixNode& node : job.tree->nodes) {
+    n_blocks += blocks_for(node.n_tokens(), kKvBlockTokens) + 1;
+  }
+  for (const SequenceSpec& spec : job.sequences) {
+    n_blocks += blocks_for(spec.max_tokens, kKvBlockTokens) + 1;
+  }
+  return n_blocks;
+}
+
+int32_t token_budget_of(const RunOptions& options, const ModelConfig& model,
+                        const CostModel& costs) {
+  return options.max_num_batched_tokens.value_or(best_token_budget(costs, model.n_layers));
+}
+
+ScheduleLimits schedule_limits(const RunConfig& config, const ModelConfig& model, const Job& job,
+                               const CostModel& costs) {
+  ScheduleLimits limits;
+  limits.token_budget = config.token_budget;
+  limits.n_blocks = static_cast<int32_t>(std::min<int64_t>(config.n_kv_blocks, blocks_of_job(job)));
+  limits.policy = {config.options.chunked_prefill, config.options.length_prediction,
+                   config.options.batching != Batching::kPacked, config.options.shared_attention,
+                   config.options.sharing == Sharing::kLru};
+  limits.attention_costs = costs.attention;
+  limits.n_group = model.n_heads / model.n_kv_heads;
+  return limits;
+}
+
+std::optional<Forecast> forecast(const Job& job, const RunConfig& config, const ModelConfig& model,
+                                 const CostModel& costs) {
+  PredictedEnds ends(job);
+  if (ends.n_tokens() + prefix_stats(*job.tree).n_tree_tokens > kMaxForecastRows) {
+    return std::nullopt;
+  }
+  const ScheduleLimits limits = schedule_limits(config, model, job, costs);
+  Scheduler scheduler(job, limits);
+  Forecast foretold;
+  double ns = 0;
+  while (!scheduler.done()) {
+    const StepPlan plan = scheduler.next_step();
+    ns += step_ns(plan, limits, costs, model.n_layers);
+    foretold.n_samples += std::ssize(plan.samples);
+    StepResult result;
+    result.step_idx = plan.step_idx;
+    result.samples.resize(plan.samples.size());
+    result.scores.resize(plan.scores.size());
+    scheduler.commit(result, ends);
+  }
+  foretold.n_steps = scheduler.counters().n_steps;
+  foretold.peak_blocks = scheduler.pool().peak_used();
+  foretold.run_s = ns * 1e-9;
+  return foretold;
+}
+
+}  // namespace prefold
