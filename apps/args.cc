@@ -85,6 +85,12 @@ void add_ablations(CLI::App& app, RunOptions& run) {
   add_choice<bool>(app, "--attention", run.shared_attention, {{"shared", true}, {"flat", false}},
                    "shared: read a shared prefix once for all its requests; flat: once for each")
       ->group(group);
+  add_choice<Batching>(
+      app, "--batching", run.batching,
+      {{"packed", Batching::kPacked}, {"sorted", Batching::kSorted}, {"padded", Batching::kPadded}},
+      "packed: prompts end to end, no padding; padded: the prompts of a step take as many rows as "
+      "its longest one, with chunked prefill off; sorted: padded, in order of length, not --order")
+      ->group(group);
   add_choice<Order>(
       app, "--order", run.order, {{"ratio", Order::kRatio}, {"file", Order::kFile}},
       "ratio: requests with many output tokens for their prompt first; file: input order")
@@ -146,6 +152,10 @@ void add_run(CLI::App& root, Args& args) {
       ->required();
   app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
   app.add_option("--report", run.report, "Write a JSON report to this file");
+  app.add_option(
+      "--length-prior", run.length_prior,
+      "Report of an earlier run of such a job: answers are expected to be as long as its "
+      "were, until enough of this run's are known");
   app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
   app.add_flag("--usage-details", run.usage_details,
                "Write cached_tokens with each result (they depend on the schedule)");

@@ -24,20 +24,28 @@ struct Switch {
   void (*apply)(RunOptions& options, const WorkloadNeeds& needs);
 };
 
-int64_t pool_of_percent(const WorkloadNeeds& needs, int64_t percent) {
-  return std::max(needs.kv_bytes * percent / 100, needs.least_kv_bytes);
+// A pool of so many percent of what the job's rows take in all.
+template <Sharing kSharing, int64_t kPercent>
+void with_pool(RunOptions& options, const WorkloadNeeds& needs) {
+  options.sharing = kSharing;
+  options.kv_memory_bytes = std::max(needs.kv_bytes * kPercent / 100, needs.least_kv_bytes);
 }
 
 constexpr Switch kSwitches[] = {
     {"default", [](RunOptions&, const WorkloadNeeds&) {}},
     {"sharing none", [](RunOptions& o, const WorkloadNeeds&) { o.sharing = Sharing::kNone; }},
     {"sharing lru", [](RunOptions& o, const WorkloadNeeds&) { o.sharing = Sharing::kLru; }},
-    {"sharing lru, KV pool 25 %",
-     [](RunOptions& o, const WorkloadNeeds& needs) {
-       o.sharing = Sharing::kLru;
-       o.kv_memory_bytes = pool_of_percent(needs, 25);
-     }},
+    {"sharing lru, KV pool 100 %", with_pool<Sharing::kLru, 100>},
+    {"sharing tree, KV pool 100 %", with_pool<Sharing::kTree, 100>},
+    {"sharing lru, KV pool 50 %", with_pool<Sharing::kLru, 50>},
+    {"sharing tree, KV pool 50 %", with_pool<Sharing::kTree, 50>},
+    {"sharing lru, KV pool 25 %", with_pool<Sharing::kLru, 25>},
+    {"sharing tree, KV pool 25 %", with_pool<Sharing::kTree, 25>},
     {"attention flat", [](RunOptions& o, const WorkloadNeeds&) { o.shared_attention = false; }},
+    {"batching padded",
+     [](RunOptions& o, const WorkloadNeeds&) { o.batching = Batching::kPadded; }},
+    {"batching sorted",
+     [](RunOptions& o, const WorkloadNeeds&) { o.batching = Batching::kSorted; }},
     {"order file", [](RunOptions& o, const WorkloadNeeds&) { o.order = Order::kFile; }},
     {"chunked prefill off", [](RunOptions& o, const WorkloadNeeds&) { o.chunked_prefill = false; }},
     {"length prediction off",
@@ -46,14 +54,6 @@ constexpr Switch kSwitches[] = {
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 128; }},
     {"step of 2048 tokens",
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 2048; }},
-    {"KV pool 50 % of the job",
-     [](RunOptions& o, const WorkloadNeeds& needs) {
-       o.kv_memory_bytes = pool_of_percent(needs, 50);
-     }},
-    {"KV pool 25 % of the job",
-     [](RunOptions& o, const WorkloadNeeds& needs) {
-       o.kv_memory_bytes = pool_of_percent(needs, 25);
-     }},
 };
 
 std::vector<Workload> make_workloads(const BenchOptions& options) {

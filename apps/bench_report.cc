@@ -20,8 +20,17 @@ double percent_of_bound(const BenchResult& result, const WorkloadResult& workloa
   return 100.0 * bound_s(result, workload) / measured.median_s;
 }
 
+double best_tokens_per_s(const WorkloadResult& workload) {
+  double best = 0;
+  for (const SwitchResult& run : workload.switches) {
+    best = std::max(best, tokens_per_s(run.measured));
+  }
+  return best;
+}
+
 int64_t tokens_computed(const Measured& measured) {
-  return measured.metrics.steps.prefill_tokens() + measured.metrics.steps.decode_tokens();
+  const StepMetrics& steps = measured.metrics.steps;
+  return steps.prefill_tokens() + steps.decode_tokens() + steps.padding_tokens();
 }
 
 Json op_seconds(const OpSeconds& ops) {
@@ -44,9 +53,12 @@ Json measured_json(const BenchResult& result, const WorkloadResult& workload,
           {"op_time_s", op_seconds(metrics.ops)},
           {"prefill_computed", metrics.tokens.prefill_computed},
           {"recomputed", metrics.tokens.recomputed},
+          {"padding", metrics.tokens.padding},
+          {"yields", metrics.prediction.yields},
           {"tokens_computed", tokens_computed(run.measured)},
           {"steps", metrics.steps.count()},
           {"tokens_per_s", tokens_per_s(run.measured)},
+          {"of_the_best", tokens_per_s(run.measured) / best_tokens_per_s(workload)},
           {"percent_of_bound", percent_of_bound(result, workload, run.measured)},
           {"peak_kv_bytes", metrics.memory.peak_kv_bytes},
           {"options", metrics.options}};
@@ -128,17 +140,15 @@ std::string op_table(const BenchResult& result) {
 }
 
 std::string ablation_table(const WorkloadResult& workload) {
-  double best = 0;
-  for (const SwitchResult& run : workload.switches) {
-    best = std::max(best, tokens_per_s(run.measured));
-  }
+  const double best = best_tokens_per_s(workload);
   std::string table = fmt::format(
-      "| {:<24} | tokens computed | steps | median s | tokens/s | of the best |\n"
-      "|--------------------------|----------------:|------:|---------:|---------:|------------:|"
+      "| {:<27} | tokens computed | steps | median s | tokens/s | of the best |\n"
+      "|-----------------------------|----------------:|------:|---------:|---------:|------------:"
+      "|"
       "\n",
       workload.workload.name);
   for (const SwitchResult& run : workload.switches) {
-    table += fmt::format("| {:<24} | {:>15} | {:>5} | {:>8.2f} | {:>8.0f} | {:>11.2f} |\n",
+    table += fmt::format("| {:<27} | {:>15} | {:>5} | {:>8.2f} | {:>8.0f} | {:>11.2f} |\n",
                          run.name, tokens_computed(run.measured),
                          run.measured.metrics.steps.count(), run.measured.median_s,
                          tokens_per_s(run.measured), tokens_per_s(run.measured) / best);

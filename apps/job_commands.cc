@@ -112,7 +112,7 @@ int plan_command(const RunOptions& options) {
   };
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
   if (costs) config.token_budget = token_budget_of(options, model.config, costs->model);
-  const PrefixTree run_tree = tree_to_run(tree, prepared, options);
+  const PrefixTree run_tree = tree_to_run(tree, prepared, options, {});
   const Job job = make_job(prepared, run_tree);
   const std::optional<Forecast> foretold =
       forecast(job, config, model.config, costs ? costs->model : default_cost_model());

@@ -20,6 +20,10 @@ Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
   return {buffer.data(), n_rows, n_cols, padded_stride(n_cols)};
 }
 
+int32_t n_rows_in(std::span<const RowSpan> spans) {
+  return spans.empty() ? 0 : spans.back().first_row + spans.back().n_rows;
+}
+
 }  // namespace
 
 size_t Workspace::bytes() const {
@@ -52,7 +56,8 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
                   const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
                   Workspace& w, OpTimes& times) {
   const int32_t n_rows = static_cast<int32_t>(rows.token_ids.size());
-  CHECK(n_rows <= w.max_rows);
+  const int32_t n_spanned = n_rows_in(rows.spans);
+  CHECK(n_spanned <= n_rows && n_rows <= w.max_rows);
   const Rows hidden = view(w.hidden, n_rows, config.hidden_size);
   const Rows normed = view(w.normed, n_rows, config.hidden_size);
   const Rows q = view(w.q, n_rows, config.n_heads * config.head_dim);
@@ -61,6 +66,9 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
   const Rows attended = view(w.attended, n_rows, config.n_heads * config.head_dim);
   const Rows gate = view(w.gate, n_rows, config.ffn_size);
   const Rows up = view(w.up, n_rows, config.ffn_size);
+  for (int32_t row = n_spanned; row < n_rows; ++row) {  // padding attends to nothing
+    std::fill_n(attended.row(row), attended.n_cols, 0.0f);
+  }
   const float attention_scale = static_cast<float>(1.0 / std::sqrt(double(config.head_dim)));
 
   Timer timer;
@@ -81,11 +89,12 @@ ConstRows forward(const Device& device, const ModelConfig& config, const Weights
     rope(device, rope_table, rows.positions, config.head_dim, q);
     rope(device, rope_table, rows.positions, config.head_dim, k);
     times.elementwise += timer.lap();
-    kv_append(device, k, v, rows.spans, rows.block_ids, kv[layer_idx]);
+    kv_append(device, first_rows(k, n_spanned), first_rows(v, n_spanned), rows.spans,
+              rows.block_ids, kv[layer_idx]);
     times.kv_append += timer.lap();
     // Causal inside each sequence only: packed rows must not see one another.
-    attention(device, q, kv[layer_idx], rows.spans, rows.block_ids, rows.segments, attention_scale,
-              w.scratch, attended);
+    attention(device, first_rows(q, n_spanned), kv[layer_idx], rows.spans, rows.block_ids,
+              rows.segments, attention_scale, w.scratch, first_rows(attended, n_spanned));
     times.attention += timer.lap();
     linear(device, attended, std::array{LinearPart{&layer.o.weight, layer.o.bias, hidden, true}},
            w.scratch);

@@ -16,7 +16,8 @@
 
 namespace prefold {
 
-// The rows of one step, as the forward pass needs them: token ids resolved.
+// The rows of one step, as the forward pass needs them: token ids resolved. The spans cover the
+// first rows; those behind them are padding, which attention and the KV cache leave out.
 struct PackedRows {
   std::span<const int32_t> token_ids;
   std::span<const int32_t> positions;
@@ -39,8 +40,8 @@ struct OpTimes {
   double linear = 0, attention = 0, kv_append = 0, elementwise = 0, lm_head = 0;
 };
 
-// Runs all layers; the KV of every row is appended to the cache. The result is the hidden state
-// before the final norm: (n_rows, hidden_size), valid until the next call.
+// Runs all layers; the KV of every row in a span is appended to the cache. The result is the hidden
+// state before the final norm: (n_rows, hidden_size), valid until the next call.
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
                   const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
                   Workspace& workspace, OpTimes& times);

@@ -35,6 +35,10 @@ struct ConstRows {
   const float* row(int64_t r) const { return data + r * stride; }
 };
 
+inline Rows first_rows(const Rows& x, int32_t n_rows) {
+  return {x.data, n_rows, x.n_cols, x.stride};
+}
+
 using ConstVec = std::span<const float>;
 
 }  // namespace prefold

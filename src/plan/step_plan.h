@@ -1,7 +1,8 @@
 // What passes between the scheduler and an engine: one forward pass over packed rows.
 //
-// Rows of many sequences lie end to end without padding (Prepacking, arXiv 2404.09529); prefill
-// chunks and decode rows share a step (Sarathi-Serve, arXiv 2403.02310). The plan speaks of tokens,
+// Rows of many sequences lie end to end without padding (Prepacking, arXiv 2404.09529), unless it
+// is asked for to see what that brings; prefill chunks and decode rows share a step (Sarathi-Serve,
+// arXiv 2403.02310). The plan speaks of tokens,
 // blocks and slots only. A slot is an engine-side place for one running sequence: its last sampled
 // token, its sampling parameters and token counts.
 #pragma once
@@ -51,14 +52,18 @@ struct StepPlan {
   std::vector<int32_t> input_slots;
   std::vector<int32_t> positions;
 
-  std::vector<RowSpan> spans;  // cover all rows, in row order
+  // The last rows may be padding: they belong to no sequence and no span, go through everything
+  // that treats rows one by one, and are left out by attention and the KV cache.
+  int32_t n_padding_rows = 0;
+
+  std::vector<RowSpan> spans;  // cover all rows but padding, in row order
   std::vector<int32_t> block_ids;
   std::vector<SharedSegment> segments;
 
   std::vector<SampleRow> samples;  // in row order; several may name one row
   std::vector<ScoreRow> scores;    // in row order
 
-  int32_t n_rows() const { return static_cast<int32_t>(token_ids.size()); }
+  int32_t n_rows() const { return static_cast<int32_t>(token_ids.size()); }  // with padding
 };
 
 struct SampledToken {

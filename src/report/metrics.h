@@ -24,6 +24,15 @@ struct TokenCounts {
   int64_t prefill_reused = 0;    // prompt tokens whose KV was there already
   int64_t recomputed = 0;  // prompt and output tokens computed once more, for want of KV memory
   int64_t output = 0;
+  int64_t padding = 0;  // rows that belong to no prompt; only with --batching padded or sorted
+};
+
+// What was made of predicted lengths of answers (plan/length.h).
+struct PredictionCounts {
+  int64_t yields = 0;        // sequences that gave their KV memory up and were computed again
+  int64_t predicted = 0;     // sequences that were free to stop by themselves
+  int64_t error_tokens = 0;  // |predicted with the first token - actual length|, summed
+  int64_t under_predicted = 0;
 };
 
 struct PhaseTimes {
@@ -68,6 +77,7 @@ struct ModelInfo {
 struct RunMetrics {
   RequestCounts requests;
   TokenCounts tokens;
+  PredictionCounts prediction;
   StepMetrics steps;
   PhaseTimes time;
   OpSeconds ops;
@@ -76,6 +86,8 @@ struct RunMetrics {
   MemoryPeaks memory;
   MachineInfo machine;
   ModelInfo model;
+  // Of sequences that were free to stop by themselves (run/length_prior.h).
+  nlohmann::ordered_json output_lengths = nlohmann::ordered_json::object();
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  // as resolved
   nlohmann::ordered_json cost_model;  // what the plan went by; null if nothing had to be run
 };

@@ -24,6 +24,7 @@ Json units() {
           {"tokens", "tokens"},
           {"tokens.*_percent", "% of tokens.prompt"},
           {"steps.tokens_per_step", "tokens"},
+          {"steps.yields", "sequences"},
           {"steps.series.end_s", "s since the first step began"},
           {"time_s", "s"},
           {"engine.wait_percent", "% of time_s.run"},
@@ -31,6 +32,11 @@ Json units() {
           {"throughput.requests_per_s", "requests/s of time_s.run"},
           {"throughput.prompt_tokens_per_s", "tokens/s of time_s.run"},
           {"throughput.output_tokens_per_s", "tokens/s of time_s.run"},
+          {"prediction.count", "sequences"},
+          {"prediction.mean_abs_error_tokens", "tokens"},
+          {"prediction.under_predicted_percent", "% of prediction.count"},
+          {"output_lengths.*.tokens", "tokens"},
+          {"output_lengths.*.{stopped,cut_off}", "sequences"},
           {"ttft_ms", "ms since the first step began"},
           {"latency_ms", "ms since the first step began"},
           {"memory_bytes", "bytes"},
@@ -45,6 +51,7 @@ Json token_counts(const TokenCounts& tokens) {
           {"prefill_reused", tokens.prefill_reused},
           {"recomputed", tokens.recomputed},
           {"output", tokens.output},
+          {"padding", tokens.padding},
           {"saved_percent", percent(tokens.prompt - tokens.prefill_computed, tokens.prompt)},
           {"saved_ideal_percent", percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)}};
 }
@@ -84,14 +91,25 @@ Json series(const StepMetrics& steps) {
 
 double mean_tokens(const StepMetrics& steps) {
   if (steps.count() == 0) return 0.0;
-  return static_cast<double>(steps.prefill_tokens() + steps.decode_tokens()) /
+  return static_cast<double>(steps.prefill_tokens() + steps.decode_tokens() +
+                             steps.padding_tokens()) /
          static_cast<double>(steps.count());
 }
 
-Json step_counts(const StepMetrics& steps) {
+Json prediction(const PredictionCounts& counts) {
+  const double mean = counts.predicted == 0 ? 0.0
+                                            : static_cast<double>(counts.error_tokens) /
+                                                  static_cast<double>(counts.predicted);
+  return {{"count", counts.predicted},
+          {"mean_abs_error_tokens", mean},
+          {"under_predicted_percent", percent(counts.under_predicted, counts.predicted)}};
+}
+
+Json step_counts(const StepMetrics& steps, int64_t n_yields) {
   return {{"count", steps.count()},
           {"prefill_tokens", steps.prefill_tokens()},
           {"decode_tokens", steps.decode_tokens()},
+          {"yields", n_yields},
           {"peak_live_requests", steps.peak_live_requests()},
           {"tokens_per_step",
            {{"mean", mean_tokens(steps)},
@@ -160,7 +178,9 @@ Json make_report(const RunMetrics& metrics) {
             {"architecture", metrics.model.architecture}}},
           {"options", metrics.options},
           {"cost_model", metrics.cost_model},
-          {"steps", step_counts(metrics.steps)}};
+          {"prediction", prediction(metrics.prediction)},
+          {"output_lengths", metrics.output_lengths},
+          {"steps", step_counts(metrics.steps, metrics.prediction.yields)}};
 }
 
 std::string report_text(const Json& report) {

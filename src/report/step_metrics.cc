@@ -18,11 +18,12 @@ void merge(StepPoint& into, const StepPoint& later) {
 }  // namespace
 
 void StepMetrics::add(const StepSample& sample) {
-  const int64_t tokens = sample.prefill_tokens + sample.decode_tokens;
+  const int64_t tokens = sample.prefill_tokens + sample.decode_tokens + sample.padding_tokens;
   const auto width = std::bit_width(static_cast<uint64_t>(std::max<int64_t>(tokens, 1)));
   histogram_[std::min<size_t>(static_cast<size_t>(width) - 1, kHistogramBuckets - 1)] += 1;
   prefill_tokens_ += sample.prefill_tokens;
   decode_tokens_ += sample.decode_tokens;
+  padding_tokens_ += sample.padding_tokens;
   max_tokens_ = std::max(max_tokens_, tokens);
   peak_kv_blocks_ = std::max(peak_kv_blocks_, sample.kv_blocks);
   peak_live_requests_ = std::max(peak_live_requests_, sample.live_requests);

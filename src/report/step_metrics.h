@@ -14,6 +14,7 @@ struct StepSample {
   int64_t decode_tokens = 0;
   int64_t live_requests = 0;
   int64_t kv_blocks = 0;  // in use
+  int64_t padding_tokens = 0;
 };
 
 // Consecutive steps as one point of the time series.
@@ -40,12 +41,13 @@ class StepMetrics {
   int64_t count() const { return count_; }
   int64_t prefill_tokens() const { return prefill_tokens_; }
   int64_t decode_tokens() const { return decode_tokens_; }
-  int64_t max_tokens() const { return max_tokens_; }  // of one step
+  int64_t padding_tokens() const { return padding_tokens_; }
+  int64_t max_tokens() const { return max_tokens_; }  // of one step, padding included
   int64_t peak_kv_blocks() const { return peak_kv_blocks_; }
   int64_t peak_live_requests() const { return peak_live_requests_; }
 
-  // Steps by their tokens: bucket b counts those with 2^b to 2^(b+1) - 1 tokens; the first one also
-  // those with none, the last one all that are larger.
+  // Steps by their tokens, padding included: bucket b counts those with 2^b to 2^(b+1) - 1 tokens;
+  // the first one also those with none, the last one all that are larger.
   const std::array<int64_t, kHistogramBuckets>& tokens_histogram() const { return histogram_; }
 
   // In time order; every point but the last stands for the same number of steps, a power of two.
@@ -57,6 +59,7 @@ class StepMetrics {
   int64_t count_ = 0;
   int64_t prefill_tokens_ = 0;
   int64_t decode_tokens_ = 0;
+  int64_t padding_tokens_ = 0;
   int64_t max_tokens_ = 0;
   int64_t peak_kv_blocks_ = 0;
   int64_t peak_live_requests_ = 0;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "cache/block_table.h"
 #include "plan/length.h"
 #include "plan/order.h"
+#include "plan/prefix_groups.h"
 #include "schedule/scheduler.h"
 
 namespace prefold {
@@ -15,10 +17,15 @@ namespace {
 class PredictedEnds : public StepSink {
  public:
   explicit PredictedEnds(const Job& job) {
-    const LengthPredictor lengths;
+    const PrefixTree& tree = *job.tree;
+    const std::vector<int32_t> groups = prefix_groups(tree, LengthDistribution::kEnough);
+    LengthsByGroup prior = job.length_prior;
+    prior.groups.resize(groups.size());
+    const LengthPredictor lengths(std::move(prior));
     for (const SequenceSpec& spec : job.sequences) {
+      const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[spec.prompt]);
       n_left_.push_back(spec.params->ignore_eos ? spec.max_tokens
-                                                : lengths.predict(0, spec.max_tokens));
+                                                : lengths.predict(group, 0, spec.max_tokens));
     }
   }
   bool on_token(int32_t sequence, const SampledToken&) override { return --n_left_[sequence] <= 0; }
@@ -56,14 +63,18 @@ double step_ns(const StepPlan& plan, const ScheduleLimits& limits, const CostMod
 
 }  // namespace
 
-PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options) {
+PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options,
+                       const LengthPrior& prior) {
+  const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
   if (options.sharing == Sharing::kTree) {
     find_repeats(prepared, tree);
   } else {
-    tree = flat_tree(prepared.prompts.prompts());
+    tree = flat_tree(prompts);
   }
+  if (options.batching == Batching::kSorted) return order_by_length(tree);
   if (options.order == Order::kFile) return tree;
-  return order_by_ratio(tree, predicted_decode_tokens(prepared));
+  const LengthsByGroup lengths = prior_of_groups(prior, tree, prompts);
+  return order_by_ratio(tree, predicted_decode_tokens(prepared, tree, lengths));
 }
 
 int64_t blocks_of_job(const Job& job) {
@@ -88,7 +99,8 @@ ScheduleLimits schedule_limits(const RunConfig& config, const ModelConfig& model
   limits.token_budget = config.token_budget;
   limits.n_blocks = static_cast<int32_t>(std::min<int64_t>(config.n_kv_blocks, blocks_of_job(job)));
   limits.policy = {config.options.chunked_prefill, config.options.length_prediction,
-                   config.options.shared_attention, config.options.sharing == Sharing::kLru};
+                   config.options.batching != Batching::kPacked, config.options.shared_attention,
+                   config.options.sharing == Sharing::kLru};
   limits.attention_costs = costs.attention;
   limits.n_group = model.n_heads / model.n_kv_heads;
   return limits;

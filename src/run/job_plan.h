@@ -6,14 +6,16 @@
 #include <optional>
 
 #include "plan/cost_model.h"
+#include "run/length_prior.h"
 #include "run/prepared_job.h"
 #include "schedule/job.h"
 
 namespace prefold {
 
-// `tree`, that of all prompts, or what --sharing and --order make of it. With sharing, repeated
-// requests are found on the way.
-PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options);
+// `tree`, that of all prompts, or what --sharing, --batching and --order make of it, given what is
+// known of output lengths. With sharing, repeated requests are found on the way.
+PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options,
+                       const LengthPrior& prior);
 
 // Blocks that the job could use at most: each node and each sequence by itself.
 int64_t blocks_of_job(const Job& job);

@@ -27,6 +27,17 @@ const char* sharing_name(Sharing sharing) {
   return "";
 }
 
+const char* batching_name(Batching batching) {
+  switch (batching) {
+    case Batching::kPacked:
+      return "packed";
+    case Batching::kSorted:
+      return "sorted";
+    case Batching::kPadded:
+      return "padded";
+  }
+  return "";
+}
 }  // namespace
 
 const char* kv_type_name(KvType type) {
@@ -63,9 +74,11 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"threads", config.threads},
                                  {"sharing", sharing_name(options.sharing)},
                                  {"attention", options.shared_attention ? "shared" : "flat"},
+                                 {"batching", batching_name(options.batching)},
                                  {"order", options.order == Order::kRatio ? "ratio" : "file"},
                                  {"chunked_prefill", options.chunked_prefill},
                                  {"length_prediction", options.length_prediction},
+                                 {"length_prior", nullptr},
                                  {"seed", options.seed},
                                  {"ordered", options.ordered},
                                  {"usage_details", options.usage_details},
@@ -75,12 +88,19 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"top_k", defaults.top_k}};
   if (!options.cost_model.empty()) json["cost_model"] = options.cost_model;
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
+  if (!options.length_prior.empty()) json["length_prior"] = options.length_prior;
   return json;
 }
 
 RunConfig resolve(const RunOptions& options, const ModelConfig& model) {
+  if (!options.length_prior.empty() && !options.length_prediction) {
+    throw Error(
+        "--length-prior is given and --length-prediction is off: a prior is for predictions");
+  }
   RunConfig config;
   config.options = options;
+  // Rectangles of whole prompts have steps of their own.
+  if (options.batching != Batching::kPacked) config.options.chunked_prefill = false;
   config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
   config.threads = options.threads.value_or(usable_thread_count());
   config.cpu_isa = std::string(find_cpu_kernels(options.cpu_isa).isa);

@@ -14,6 +14,7 @@
 namespace prefold {
 
 enum class Sharing { kNone, kLru, kTree };
+enum class Batching { kPacked, kSorted, kPadded };
 enum class Order { kFile, kRatio };
 
 struct RunOptions {
@@ -30,10 +31,12 @@ struct RunOptions {
   std::optional<KvType> kv_type;  // resolved: f32, or f16 with Precision::kFast
   std::string cpu_isa = "auto";
   Sharing sharing = Sharing::kTree;
+  Batching batching = Batching::kPacked;
   Order order = Order::kRatio;
   bool shared_attention = true;  // false: --attention flat
   bool chunked_prefill = true;
   bool length_prediction = true;
+  std::string length_prior;  // a report; empty: none
   Precision precision = Precision::kExact;
 
   SamplingParams defaults;  // for what a line leaves open

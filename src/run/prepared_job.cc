@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cache/block_table.h"
 #include "plan/length.h"
+#include "plan/prefix_groups.h"
 #include "plan/sampling_key.h"
 
 namespace prefold {
@@ -271,16 +272,19 @@ int32_t wanted_score_top(const SamplingParams& params) {
   return top;
 }
 
-std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared) {
-  const LengthPredictor lengths;
+std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const PrefixTree& tree,
+                                             const LengthsByGroup& prior) {
+  const LengthPredictor lengths(prior);
+  const std::vector<int32_t> groups = prefix_groups(tree, LengthDistribution::kEnough);
   std::vector<int64_t> tokens(prepared.prompts.size(), 0);
   for (size_t i = 0; i < prepared.requests.size(); ++i) {
     const PreparedRequest& r = prepared.requests[i];
     if (r.leader != static_cast<int32_t>(i)) continue;
     const ParameterSet& set = prepared.parameters_of(r.leader);
+    const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[i]);
     const int64_t n_tokens =
-        set.params.ignore_eos ? r.max_tokens : lengths.predict(0, r.max_tokens);
-    tokens[i] += set.n_computed * n_tokens;
+        set.params.ignore_eos ? r.max_tokens : lengths.predict(group, 0, r.max_tokens);
+    tokens[i] += set.n_computed * std::max<int64_t>(n_tokens - 1, 0);
   }
   return tokens;
 }

@@ -97,8 +97,10 @@ void find_repeats(PreparedJob& prepared, const PrefixTree& tree);
 // The alternatives that log-probabilities of the prompt's tokens need; -1: none are asked for.
 int32_t wanted_score_top(const SamplingParams& params);
 
-// By prompt: the tokens that its answers will decode, as predicted before anything is known.
-std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared);
+// By prompt: the rows that its answers will decode (their tokens less the first of each), as
+// predicted from the prior by the groups of `tree`.
+std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const PrefixTree& tree,
+                                             const LengthsByGroup& prior);
 
 // The sequences to compute. `tree` and `prepared` must outlive the job.
 Job make_job(PreparedJob& prepared, const PrefixTree& tree);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "run/cost_store.h"
 #include "run/host_info.h"
 #include "run/job_plan.h"
+#include "run/length_prior.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
 #include "run/result_builder.h"
@@ -60,9 +62,11 @@ class LineWriter {
 StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
   StepSample sample;
   sample.end_s = now_s;
-  for (int32_t id : plan.token_ids) {
-    ++(id == StepPlan::kFromSlot ? sample.decode_tokens : sample.prefill_tokens);
-  }
+  sample.padding_tokens = plan.n_padding_rows;
+  const auto n_tokens = std::ssize(plan.token_ids) - plan.n_padding_rows;
+  sample.decode_tokens =
+      std::count(plan.token_ids.begin(), plan.token_ids.end(), StepPlan::kFromSlot);
+  sample.prefill_tokens = n_tokens - sample.decode_tokens;
   sample.live_requests = scheduler.n_running();
   sample.kv_blocks = scheduler.pool().n_used();
   return sample;
@@ -84,6 +88,7 @@ class JobRun {
                 options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
                 options.inputs),
         lines_(output_, options.ordered) {
+    if (!options.length_prior.empty()) prior_ = read_length_prior(options.length_prior);
     metrics_.time.load_s = timer_.lap();
   }
 
@@ -114,8 +119,9 @@ class JobRun {
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
-    tree_ = tree_to_run(std::move(tree_), prepared_, config_.options);
+    tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
     job_ = make_job(prepared_, tree_);
+    job_.length_prior = prior_of_groups(prior_, tree_, prompts);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info(fmt::format(
@@ -202,6 +208,11 @@ class JobRun {
     metrics_.tokens.prefill_computed = counters.prefill_rows;
     metrics_.tokens.prefill_reused = metrics_.tokens.prompt - counters.prefill_rows;
     metrics_.tokens.recomputed = counters.recomputed_rows;
+    metrics_.tokens.padding = counters.padding_rows;
+    metrics_.prediction = {counters.n_yields, counters.n_predicted,
+                           counters.prediction_error_tokens, counters.n_under_predicted};
+    metrics_.output_lengths =
+        output_lengths_json(scheduler.lengths().observed(), tree_, prepared_.prompts.prompts());
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
   }
 
@@ -249,6 +260,7 @@ class JobRun {
   OutputFile output_;
   LineWriter lines_;
   PreparedJob prepared_;
+  LengthPrior prior_;
   PrefixTree tree_;
   Job job_;
   nlohmann::ordered_json cost_key_;

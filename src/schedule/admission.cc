@@ -2,20 +2,28 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "plan/prefix_groups.h"
 #include "schedule/scheduler.h"
 
 namespace prefold {
 
-int32_t Scheduler::predicted_length(const SequenceSpec& spec, int32_t n_sampled) const {
-  const bool is_known = spec.params->ignore_eos || !limits_.policy.length_prediction;
-  return is_known ? spec.max_tokens : lengths_.predict(n_sampled, spec.max_tokens);
+// Whether the sequence may end before max_tokens, so that its length has to be predicted.
+bool Scheduler::length_is_open(const SequenceSpec& spec) const {
+  return limits_.policy.length_prediction && !spec.params->ignore_eos && spec.max_tokens > 1;
+}
+
+int32_t Scheduler::predicted_length(int32_t sequence, int32_t n_sampled) const {
+  const SequenceSpec& spec = job_.sequences[sequence];
+  if (!length_is_open(spec)) return spec.max_tokens;
+  const int32_t group = group_of_node(tree_, group_nodes_, sequences_[sequence].node);
+  return lengths_.predict(group, n_sampled, spec.max_tokens);
 }
 
 // Blocks that the sequence will take beyond its table (or, before it runs, beyond the full blocks
 // of its prompt) up to its predicted end. The last sampled token is never computed.
 int32_t Scheduler::blocks_to_end(const Sequence& sequence) const {
-  const SequenceSpec& spec = job_.sequences[&sequence - sequences_.data()];
-  const int32_t n_sampled = predicted_length(spec, sequence.n_planned);
+  const int32_t idx = static_cast<int32_t>(&sequence - sequences_.data());
+  const int32_t n_sampled = predicted_length(idx, sequence.n_planned);
   const int32_t n_prompt = prompt_length(sequence);
   const int32_t n_held = sequence.state == SequenceState::kRunning
                              ? static_cast<int32_t>(sequence.table.blocks.size())
@@ -28,8 +36,7 @@ int32_t Scheduler::blocks_to_first_end(int32_t node) const {
   const int32_t base_depth = tree_.nodes[deepest_live(tree_.nodes[node].parent)].depth_end;
   int32_t leaf = node;
   while (sequences_of(leaf).empty()) ++leaf;
-  const SequenceSpec& spec = job_.sequences[sequences_of(leaf).front()];
-  const int32_t n_sampled = predicted_length(spec, 0);
+  const int32_t n_sampled = predicted_length(sequences_of(leaf).front(), 0);
   return blocks_for(first_leaf_end_[node] + std::max(n_sampled - 1, 0), kKvBlockTokens) -
          base_depth / kKvBlockTokens;
 }
@@ -83,40 +90,78 @@ bool Scheduler::admit_ready_sequences(StepPlan& plan) {
   return true;
 }
 
+bool Scheduler::was_started(int32_t node) const {
+  return nodes_[node].computed_before || nodes_[node].state != NodeState::kUncomputed;
+}
+
+// Whether the node above has yet to be computed, in this step or a later one: then nothing below it
+// can start.
+bool Scheduler::waits_for_parent(int32_t node) const {
+  const Node& above = nodes_[tree_.nodes[node].parent];
+  return !above.computed_before || above.state == NodeState::kPrefilling ||
+         (above.state == NodeState::kLive && above.live_since_step == next_step_idx_);
+}
+
 // Starts nodes in depth-first order while the step has room. Below a node that is still being
 // computed nothing can start yet: the walk goes on behind it.
 void Scheduler::admit_nodes(StepPlan& plan, TokenBudget& budget) {
   const int32_t n_nodes = static_cast<int32_t>(nodes_.size());
-  const auto started = [&](int32_t i) {
-    return nodes_[i].computed_before || nodes_[i].state != NodeState::kUncomputed;
-  };
-  while (first_unstarted_node_ < n_nodes && started(first_unstarted_node_)) {
+  while (first_unstarted_node_ < n_nodes && was_started(first_unstarted_node_)) {
     ++first_unstarted_node_;
   }
   int32_t i = first_unstarted_node_;
   while (i < n_nodes && !budget.empty()) {
-    if (started(i)) {
+    if (was_started(i)) {
       ++i;
-      continue;
+    } else if (waits_for_parent(i)) {
+      i = tree_.nodes[tree_.nodes[i].parent].subtree_end;
+    } else if (!limits_.policy.chunked_prefill && budget.n_chunks() > 0 &&
+               !budget.fits_chunk(tree_.nodes[i].n_tokens())) {
+      if (!limits_.policy.padded_prefill) fill_with_whole_nodes(i, plan, budget);
+      return;
+    } else {
+      if (!admit_node(i, plan, budget)) return;
+      ++i;
     }
-    const int32_t parent = tree_.nodes[i].parent;
-    const Node& above = nodes_[parent];
-    if (above.state == NodeState::kPrefilling ||
-        (above.state == NodeState::kLive && above.live_since_step == next_step_idx_)) {
-      i = tree_.nodes[parent].subtree_end;
-      continue;
-    }
-    const int32_t n_tokens = tree_.nodes[i].depth_end - tree_.nodes[i].depth_begin;
-    if (!limits_.policy.chunked_prefill && !drafts_.empty() && n_tokens > budget.n_left()) break;
-    if (!start_node(i, plan)) {
-      if (!drafts_.empty() || !running_.empty() || !prefilling_.empty()) break;
-      release_idle_nodes(deepest_live(parent));
-      CHECK(start_node(i, plan));
-    }
-    const int32_t n_rows = budget.take(tree_.nodes[i].depth_end - nodes_[i].n_computed);
-    drafts_.push_back({int64_t{i} << 32, true, i, n_rows});
-    ++i;
   }
+}
+
+// Where prompts are not cut, the next one in order rarely fits what is left of a step: later ones
+// that do fit take its place, the longest first (best fit decreasing), so that steps come close to
+// the token budget. Only some of those that follow, to stay near depth-first order.
+void Scheduler::fill_with_whole_nodes(int32_t first_node, StepPlan& plan, TokenBudget& budget) {
+  constexpr int32_t kNodesConsidered = 256;
+  std::vector<int32_t> candidates;
+  const int32_t n_nodes = static_cast<int32_t>(nodes_.size());
+  int32_t n_considered = 0;
+  for (int32_t i = first_node; i < n_nodes && n_considered < kNodesConsidered; ++n_considered) {
+    if (was_started(i)) {
+      ++i;
+    } else if (waits_for_parent(i)) {
+      i = tree_.nodes[tree_.nodes[i].parent].subtree_end;
+    } else {
+      if (budget.fits_chunk(tree_.nodes[i].n_tokens())) candidates.push_back(i);
+      i = tree_.nodes[i].subtree_end;
+    }
+  }
+  std::stable_sort(candidates.begin(), candidates.end(), [&](int32_t a, int32_t b) {
+    return tree_.nodes[a].n_tokens() > tree_.nodes[b].n_tokens();
+  });
+  for (const int32_t i : candidates) {
+    if (budget.fits_chunk(tree_.nodes[i].n_tokens()) && !admit_node(i, plan, budget)) return;
+  }
+}
+
+// False if the node's blocks do not fit.
+bool Scheduler::admit_node(int32_t node, StepPlan& plan, TokenBudget& budget) {
+  if (!start_node(node, plan)) {
+    if (!drafts_.empty() || !running_.empty() || !prefilling_.empty()) return false;
+    release_idle_nodes(deepest_live(tree_.nodes[node].parent));
+    CHECK(start_node(node, plan));
+  }
+  const int32_t n_rows = budget.take_chunk(tree_.nodes[node].depth_end - nodes_[node].n_computed);
+  if (n_rows > 0) drafts_.push_back({int64_t{node} << 32, true, true, node, n_rows});
+  return true;
 }
 
 // False if the blocks do not fit or an ancestor is just being computed.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plan/cost_model.h"
+#include "plan/length.h"
 #include "plan/prefix_tree.h"
 #include "plan/step_plan.h"
 
@@ -28,6 +29,9 @@ struct Job {
   // By prompt: how many top alternatives the log-probabilities of its tokens need; -1: no
   // log-probabilities. Each row of the tree is scored once, for all who ask.
   std::vector<int32_t> score_top;
+  // What an earlier run tells about the lengths of answers; groups: those of the tree with at least
+  // LengthDistribution::kEnough prompts (plan/prefix_groups.h), or none.
+  LengthsByGroup length_prior;
 };
 
 // The parts of the plan that can be turned off to see what they bring. Answers stay the same.
@@ -35,6 +39,8 @@ struct SchedulePolicy {
   bool chunked_prefill = true;    // decodes and prefill chunks share steps; off: prompts run whole,
                                   // in steps of their own, before any decode
   bool length_prediction = true;  // off: every sequence is given memory up to its max_tokens
+  bool padded_prefill = false;    // the baseline without packing, for chunked_prefill off: each
+                                  // prompt takes as many rows as the longest one in the step
   bool shared_attention = true;   // off: no shared segments, each row reads its whole prefix itself
   bool lru_prefix_cache = false;  // the baseline of servers: prompts reuse full blocks that happen
                                   // to be in memory still. For a tree without sharing

@@ -1,11 +1,26 @@
 #include "schedule/scheduler.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include "base/check.h"
+#include "plan/prefix_groups.h"
 
 namespace prefold {
+namespace {
+
+// A token that every vocabulary has; nothing is read from its row.
+constexpr int32_t kPaddingToken = 0;
+
+LengthsByGroup prior_of(const Job& job, size_t n_groups) {
+  LengthsByGroup prior = job.length_prior;
+  CHECK(prior.groups.empty() || prior.groups.size() == n_groups);
+  prior.groups.resize(n_groups);
+  return prior;
+}
+
+}  // namespace
 
 Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     : job_(job),
@@ -13,6 +28,8 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
       limits_(limits),
       pool_(limits.n_blocks,
             limits.policy.lru_prefix_cache ? ReuseOrder::kOldestFirst : ReuseOrder::kNewestFirst),
+      group_nodes_(prefix_groups(tree_, LengthDistribution::kEnough)),
+      lengths_(prior_of(job, group_nodes_.size())),
       nodes_(tree_.nodes.size()),
       sequences_(job.sequences.size()),
       by_node_(job.sequences.size()),
@@ -20,6 +37,7 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
       first_by_node_(tree_.nodes.size() + 1, 0),
       first_leaf_end_(tree_.nodes.size()) {
   CHECK(limits.token_budget > 0);
+  CHECK(!limits.policy.padded_prefill || !limits.policy.chunked_prefill);
   for (size_t i = 0; i < sequences_.size(); ++i) {
     const SequenceSpec& spec = job.sequences[i];
     sequences_[i].node = tree_.node_of_prompt[spec.prompt];
@@ -91,7 +109,7 @@ StepPlan Scheduler::next_step() {
   flight.step_idx = next_step_idx_;
   release_finished_nodes();
 
-  TokenBudget budget(limits_.token_budget);
+  TokenBudget budget(limits_.token_budget, limits_.policy.padded_prefill);
   drafts_.clear();
   reserve_for_running();
   const bool all_ready_run = admit_ready_sequences(plan);
@@ -109,6 +127,7 @@ StepPlan Scheduler::next_step() {
   for (const Draft& draft : drafts_) {
     draft.is_node ? emit_node_rows(draft, plan, flight) : emit_sequence_rows(draft, plan, flight);
   }
+  if (limits_.policy.padded_prefill) add_padding(plan);
   if (limits_.policy.lru_prefix_cache) {
     for (const Draft& draft : drafts_) offer_computed_blocks(draft);
   }
@@ -132,7 +151,7 @@ void Scheduler::draft_decodes(TokenBudget& budget) {
     if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) != 1) continue;
     if (budget.empty()) break;
     if (!take_block_for_next_row(i)) continue;
-    drafts_.push_back({order_of_sequence(i), false, i, budget.take(1)});
+    drafts_.push_back({order_of_sequence(i), false, false, i, budget.take(1)});
   }
 }
 
@@ -145,14 +164,15 @@ void Scheduler::draft_chunks(TokenBudget& budget) {
     const int32_t n_wanted = rows_wanted(sequence);
     const int32_t n_blocks = static_cast<int32_t>(sequence.table.blocks.size());
     const int32_t n_fit = (n_blocks + pool_.n_free()) * kKvBlockTokens - sequence.n_computed;
-    const int32_t n_rows = budget.take(std::min(n_wanted, n_fit));
+    const int32_t n_rows = budget.take_chunk(std::min(n_wanted, n_fit));
+    if (n_rows == 0) continue;
     CHECK(grow_table(pool_, sequence.table,
                      blocks_for(sequence.n_computed + n_rows, kKvBlockTokens)));
-    drafts_.push_back({order_of_sequence(i), false, i, n_rows});
+    drafts_.push_back({order_of_sequence(i), false, true, i, n_rows});
   }
   for (int32_t i : prefilling_) {
-    const int32_t n_rows = budget.take(tree_.nodes[i].depth_end - nodes_[i].n_computed);
-    if (n_rows > 0) drafts_.push_back({int64_t{i} << 32, true, i, n_rows});
+    const int32_t n_rows = budget.take_chunk(tree_.nodes[i].depth_end - nodes_[i].n_computed);
+    if (n_rows > 0) drafts_.push_back({int64_t{i} << 32, true, true, i, n_rows});
   }
 }
 
@@ -174,6 +194,20 @@ void add_row(int32_t token_id, int32_t slot, int32_t position, StepPlan& plan) {
 }
 
 }  // namespace
+
+// Fills each chunk up to the longest one.
+void Scheduler::add_padding(StepPlan& plan) {
+  int32_t n_chunks = 0, n_rows = 0, longest = 0;
+  for (const Draft& draft : drafts_) {
+    if (!draft.is_chunk) continue;
+    ++n_chunks;
+    n_rows += draft.n_rows;
+    longest = std::max(longest, draft.n_rows);
+  }
+  plan.n_padding_rows = n_chunks * longest - n_rows;
+  for (int32_t i = 0; i < plan.n_padding_rows; ++i) add_row(kPaddingToken, -1, 0, plan);
+  counters_.padding_rows += plan.n_padding_rows;
+}
 
 void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight) {
   Node& node = nodes_[draft.idx];
@@ -217,6 +251,7 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
         flight.ended_unsampled.push_back(i);
         continue;
       }
+      sequences_[i].n_predicted = predicted_length(i, 0);
       add_sample(i, row, plan, flight);
       if (job_.sequences[i].max_tokens > 1) {
         sequences_[i].state = SequenceState::kReady;
@@ -298,10 +333,10 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
     const bool stopped = sink.on_token(idx, result.samples[i]);
     if (stopped ||
         static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
-      end_sequence(idx, sink);
+      end_sequence(idx, stopped, sink);
     }
   }
-  for (int32_t idx : flight.ended_unsampled) end_sequence(idx, sink);
+  for (int32_t idx : flight.ended_unsampled) end_sequence(idx, false, sink);
   std::erase_if(running_, [&](int32_t i) { return sequences_[i].state == SequenceState::kEnded; });
   if (in_flight_.empty()) release_finished_nodes();
 }
@@ -311,7 +346,7 @@ void Scheduler::release_finished_nodes() {
   release_later_.clear();
 }
 
-void Scheduler::end_sequence(int32_t idx, StepSink& sink) {
+void Scheduler::end_sequence(int32_t idx, bool stopped, StepSink& sink) {
   Sequence& sequence = sequences_[idx];
   const SequenceSpec& spec = job_.sequences[idx];
   if (sequence.state == SequenceState::kReady) {
@@ -320,7 +355,15 @@ void Scheduler::end_sequence(int32_t idx, StepSink& sink) {
   }
   release_table(pool_, sequence.table);
   if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
-  if (!spec.params->ignore_eos) lengths_.observe(static_cast<int32_t>(sequence.sampled.size()));
+  if (!spec.params->ignore_eos && spec.max_tokens > 0) {
+    const int32_t n_tokens = static_cast<int32_t>(sequence.sampled.size());
+    lengths_.observe(group_of_node(tree_, group_nodes_, sequence.node), n_tokens, !stopped);
+    if (length_is_open(spec)) {
+      ++counters_.n_predicted;
+      counters_.prediction_error_tokens += std::abs(sequence.n_predicted - n_tokens);
+      counters_.n_under_predicted += sequence.n_predicted < n_tokens;
+    }
+  }
   sequence.state = SequenceState::kEnded;
   sequence.sampled = {};
   ++n_ended_;

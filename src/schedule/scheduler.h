@@ -46,8 +46,14 @@ struct ScheduleCounters {
   int64_t prefill_rows = 0;     // prompt tokens computed, recomputed ones too
   int64_t recomputed_rows = 0;  // prompt and output tokens computed again after a yield
   int64_t decode_rows = 0;
+  int64_t padding_rows = 0;
   int64_t copied_tokens = 0;  // of partly shared blocks
   int64_t n_yields = 0;
+  // Of sequences that were free to stop by themselves: the length predicted with their first token
+  // beside the one they had in the end.
+  int64_t n_predicted = 0;
+  int64_t prediction_error_tokens = 0;  // summed, without sign
+  int64_t n_under_predicted = 0;
 };
 
 class Scheduler {
@@ -66,6 +72,7 @@ class Scheduler {
 
   const ScheduleCounters& counters() const { return counters_; }
   const BlockPool& pool() const { return pool_; }
+  const LengthPredictor& lengths() const { return lengths_; }
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
 
  private:
@@ -84,8 +91,9 @@ class Scheduler {
     SequenceState state = SequenceState::kWaiting;
     int32_t node = 0;
     int32_t slot = -1;
-    int32_t n_planned = 0;   // samples planned, committed or not
-    int32_t n_computed = 0;  // positions whose KV is in the table
+    int32_t n_planned = 0;    // samples planned, committed or not
+    int32_t n_computed = 0;   // positions whose KV is in the table
+    int32_t n_predicted = 0;  // tokens that it would sample, as predicted with the first one
     std::vector<int32_t> sampled;
     BlockTable table;
   };
@@ -93,6 +101,7 @@ class Scheduler {
   struct Draft {
     int64_t order = 0;  // depth-first, so that sharers are neighbours
     bool is_node = false;
+    bool is_chunk = false;  // of prefill, or of what is computed again; else a decode row
     int32_t idx = 0;
     int32_t n_rows = 0;
   };
@@ -109,6 +118,10 @@ class Scheduler {
   // Admission (admission.cc).
   bool admit_ready_sequences(StepPlan& plan);
   void admit_nodes(StepPlan& plan, TokenBudget& budget);
+  bool waits_for_parent(int32_t node) const;
+  bool was_started(int32_t node) const;
+  bool admit_node(int32_t node, StepPlan& plan, TokenBudget& budget);
+  void fill_with_whole_nodes(int32_t first_node, StepPlan& plan, TokenBudget& budget);
   bool start_node(int32_t node, StepPlan& plan);
   void take_cached_blocks(int32_t node);
   void offer_computed_blocks(const Draft& draft);
@@ -118,7 +131,8 @@ class Scheduler {
   int32_t blocks_to_first_end(int32_t node) const;
   bool take_block_for_next_row(int32_t sequence);
   void yield(int32_t sequence);
-  int32_t predicted_length(const SequenceSpec& spec, int32_t n_sampled) const;
+  bool length_is_open(const SequenceSpec& spec) const;
+  int32_t predicted_length(int32_t sequence, int32_t n_sampled) const;
   BlockTable start_from(int32_t node, StepPlan& plan);
   void drop_dependent(int32_t node);
   void release_idle_nodes(int32_t except);
@@ -130,9 +144,10 @@ class Scheduler {
   void emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
   void emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
   void complete_node(int32_t node, StepPlan& plan, InFlight& flight);
+  void add_padding(StepPlan& plan);
   void add_sample(int32_t sequence, int32_t row, StepPlan& plan, InFlight& flight);
   void release_finished_nodes();
-  void end_sequence(int32_t sequence, StepSink& sink);
+  void end_sequence(int32_t sequence, bool stopped, StepSink& sink);
 
   int32_t prompt_length(const Sequence& sequence) const;
   int32_t rows_wanted(const Sequence& sequence) const;
@@ -144,7 +159,8 @@ class Scheduler {
   const PrefixTree& tree_;
   ScheduleLimits limits_;
   BlockPool pool_;
-  LengthPredictor lengths_;
+  std::vector<int32_t> group_nodes_;  // plan/prefix_groups.h
+  LengthPredictor lengths_;           // by group
   std::vector<Node> nodes_;
   std::vector<Sequence> sequences_;
   std::vector<int32_t> by_node_;  // sequences ordered by node; place_ is the inverse

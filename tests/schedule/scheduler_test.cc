@@ -54,7 +54,7 @@ class HashEngine {
         hash_of_row[row] = *kv_of(plan, span, position) = extend(before, token);
       }
     }
-    REQUIRE(next_row == plan.n_rows());
+    REQUIRE(next_row + plan.n_padding_rows == plan.n_rows());
     check_segments(plan);
     StepResult result{plan.step_idx, {}, {}};
     int32_t last_row = 0;
@@ -180,7 +180,10 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
   if (!limits.policy.lru_prefix_cache) {
     CHECK(c.prefill_rows == prefix_stats(test.tree).n_tree_tokens);
   }
-  if (depth == 1) CHECK(engine.n_rows() == c.prefill_rows + c.decode_rows + c.recomputed_rows);
+  if (!limits.policy.padded_prefill) CHECK(c.padding_rows == 0);
+  if (depth == 1) {
+    CHECK(engine.n_rows() == c.prefill_rows + c.decode_rows + c.recomputed_rows + c.padding_rows);
+  }
   for (size_t p = 0; p < test.prompts.size(); ++p) {
     if (test.job.score_top[p] < 0) continue;
     uint64_t hash = 0;
@@ -243,11 +246,12 @@ TEST_CASE("a shared prefix is computed once, and a step mixes decodes with prefi
 
 TEST_CASE("answers do not depend on budget, memory, policy or steps in flight") {
   std::mt19937 random(7);
-  int64_t n_yields = 0, n_recomputed = 0, n_reused = 0;
+  int64_t n_yields = 0, n_recomputed = 0, n_reused = 0, n_padding = 0;
   for (int round = 0; round < 800; ++round) {
     SchedulePolicy policy;
     policy.chunked_prefill = random() % 3 > 0;
     policy.length_prediction = random() % 3 > 0;
+    policy.padded_prefill = !policy.chunked_prefill && random() % 2 == 0;
     policy.shared_attention = random() % 3 > 0;
     policy.lru_prefix_cache = random() % 3 == 0;
     TestJob test = random_job(random, !policy.lru_prefix_cache && random() % 4 > 0);
@@ -259,11 +263,13 @@ TEST_CASE("answers do not depend on budget, memory, policy or steps in flight") 
     const ScheduleCounters c = run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder);
     n_yields += c.n_yields;
     n_recomputed += c.recomputed_rows;
+    n_padding += c.padding_rows;
     if (policy.lru_prefix_cache) n_reused += prefix_stats(test.tree).n_tree_tokens - c.prefill_rows;
   }
   CHECK(n_yields > 20);  // the small pools were small enough to matter
   CHECK(n_recomputed > 100);
   CHECK(n_reused > 1000);
+  CHECK(n_padding > 1000);
 }
 
 TEST_CASE("without chunked prefill no step mixes decodes with prefill") {
@@ -294,4 +300,176 @@ TEST_CASE("with enough memory nothing yields and nothing is computed twice") {
     CHECK(c.n_yields == 0);
     CHECK(c.recomputed_rows == 0);
   }
+}
+
+TEST_CASE("padded: the prompts of a step take as many rows as the longest of them") {
+  TestJob test;
+  for (const int n : {30, 10, 20, 40, 5}) {
+    test.prompts.emplace_back(n, 1);
+    test.prompts.back().front() = 10 + static_cast<int32_t>(test.prompts.size());
+  }
+  test.finish();
+  for (int p = 0; p < 5; ++p) test.add_sequence(p, 1);
+  SchedulePolicy policy;
+  policy.chunked_prefill = false;
+  policy.padded_prefill = true;
+  Scheduler scheduler(test.job, {100, 1000, policy});
+  HashEngine engine(1000);
+  Recorder recorder(5);
+  std::vector<std::pair<int32_t, int32_t>> rows;  // of a step: with padding, padding
+  while (!scheduler.done()) {
+    const StepPlan plan = scheduler.next_step();
+    rows.emplace_back(plan.n_rows(), plan.n_padding_rows);
+    scheduler.commit(engine.execute(plan), recorder);
+  }
+  // 3 x 30 rows for 30, 10 and 20; then 2 x 40 for 40 and 5.
+  CHECK(rows == std::vector<std::pair<int32_t, int32_t>>{{90, 30}, {80, 35}});
+  CHECK(scheduler.counters().padding_rows == 65);
+}
+
+TEST_CASE("packed: every step is full while there are prompts left") {
+  std::mt19937 random(12);
+  for (int round = 0; round < 20; ++round) {
+    TestJob test;
+    for (int p = 0; p < 60; ++p) {
+      test.prompts.emplace_back(1 + random() % 150, 1);
+      test.prompts.back().front() = 10 + p;  // nothing is shared
+    }
+    test.finish();
+    int64_t n_tokens = 0;
+    for (int p = 0; p < 60; ++p) {
+      test.add_sequence(p, 1 + static_cast<int32_t>(random() % 20));
+      n_tokens += std::ssize(test.prompts[p]);
+    }
+    Scheduler scheduler(test.job, {128, 5000, {}});
+    HashEngine engine(5000);
+    Recorder recorder(60);
+    while (!scheduler.done()) {
+      const StepPlan plan = scheduler.next_step();
+      if (scheduler.counters().prefill_rows < n_tokens) CHECK(plan.n_rows() == 128);
+      scheduler.commit(engine.execute(plan), recorder);
+    }
+  }
+}
+
+TEST_CASE("whole prompts, which are not cut, are packed close to the token budget") {
+  std::mt19937 random(13);
+  int64_t n_steps = 0, n_least = 0;
+  for (int round = 0; round < 20; ++round) {
+    TestJob test;
+    int64_t n_tokens = 0;
+    for (int p = 0; p < 100; ++p) {
+      test.prompts.emplace_back(1 + random() % 400, 1);
+      test.prompts.back().front() = 10 + p;
+      n_tokens += std::ssize(test.prompts.back());
+    }
+    test.finish();
+    for (int p = 0; p < 100; ++p) test.add_sequence(p, 1);
+    SchedulePolicy policy;
+    policy.chunked_prefill = false;
+    Recorder recorder(100);
+    n_steps += run(test, {512, 5000, policy}, 1, recorder).n_steps;
+    n_least += (n_tokens + 511) / 512;
+  }
+  CHECK(static_cast<double>(n_steps) < 1.1 * static_cast<double>(n_least));
+}
+
+TEST_CASE("nothing yields while predictions hold") {
+  std::mt19937 random(14);
+  for (int round = 0; round < 400; ++round) {
+    TestJob test = random_job(random, random() % 4 > 0);
+    for (SamplingParams& params : test.params) params.ignore_eos = true;
+    for (SequenceSpec& spec : test.job.sequences) {  // stopping is earlier than predicted
+      spec.max_tokens = std::min(spec.max_tokens, 1 + static_cast<int32_t>(random() % 200));
+    }
+    SchedulePolicy policy;
+    policy.chunked_prefill = random() % 3 > 0;
+    policy.padded_prefill = !policy.chunked_prefill && random() % 2 == 0;
+    const int32_t budgets[] = {1, 16, 64, 1000};
+    const int32_t slack[] = {0, 1, 3, 8, 20};
+    const ScheduleLimits limits{budgets[random() % 4],
+                                test.blocks_of_largest() + slack[random() % 5], policy};
+    Recorder recorder(test.job.sequences.size());
+    CHECK(run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder).n_yields == 0);
+  }
+}
+
+namespace {
+
+// A sequence with so many tokens, of 300 that it may have.
+void add_sequence_of_length(TestJob& test, int32_t prompt, int32_t n_tokens) {
+  test.add_sequence(prompt, 300);
+  SequenceSpec& spec = test.job.sequences.back();
+  while (std::ssize(test.expected(spec)) != n_tokens) spec.key += uint64_t{1} << 40;
+}
+
+}  // namespace
+
+TEST_CASE("when predictions were too short, the sequence with the fewest tokens yields") {
+  TestJob test;
+  for (const int32_t n : {32, 320, 32}) {  // prefill of the second one lets the first one get ahead
+    test.prompts.emplace_back(n, n + static_cast<int32_t>(test.prompts.size()));
+  }
+  test.finish();
+  for (int p = 0; p < 3; ++p) add_sequence_of_length(test, p, 300);
+  // Enough for all three up to the 128 tokens that are predicted, not up to 300.
+  const ScheduleLimits limits{33, 1 + 10 + 1 + 3 * 5 + 3, {}};
+  Scheduler scheduler(test.job, limits);
+  HashEngine engine(limits.n_blocks);
+  Recorder recorder(3);
+  std::vector<int> order_of_ends;
+  int64_t n_yields = 0;
+  while (!scheduler.done()) {
+    const StepPlan plan = scheduler.next_step();
+    if (scheduler.counters().n_yields > n_yields) {
+      n_yields = scheduler.counters().n_yields;
+      // The one that has most is still there: its row is a decode.
+      const auto most =
+          std::max_element(recorder.tokens.begin(), recorder.tokens.end(),
+                           [](const auto& a, const auto& b) { return a.size() < b.size(); });
+      const int32_t n_prompt =
+          static_cast<int32_t>(test.prompts[most - recorder.tokens.begin()].size());
+      const int32_t position = n_prompt + static_cast<int32_t>(most->size()) - 1;
+      CHECK(std::count_if(plan.spans.begin(), plan.spans.end(), [&](const RowSpan& span) {
+              return span.n_rows == 1 && span.first_position == position;
+            }) == 1);
+    }
+    scheduler.commit(engine.execute(plan), recorder);
+    for (int i = 0; i < 3; ++i) {
+      if (recorder.ended[i] &&
+          std::find(order_of_ends.begin(), order_of_ends.end(), i) == order_of_ends.end()) {
+        order_of_ends.push_back(i);
+      }
+    }
+  }
+  CHECK(n_yields > 0);
+  CHECK(order_of_ends.front() == 0);  // it was ahead, and never gave way
+  for (int i = 0; i < 3; ++i) CHECK(recorder.tokens[i] == test.expected(test.job.sequences[i]));
+}
+
+TEST_CASE("what a prior says about a group is expected before anything has finished") {
+  const auto run_with = [](bool with_prior) {
+    TestJob test;
+    for (int p = 0; p < 24; ++p) {
+      test.prompts.push_back({p % 2, 2 + p, 1});
+    }
+    test.finish();
+    for (int p = 0; p < 24; ++p) add_sequence_of_length(test, p, p % 2 ? 300 : 10);
+    if (with_prior) {
+      test.job.length_prior.groups.resize(2);
+      test.job.length_prior.groups[0].add(10, 20, 0);
+      test.job.length_prior.groups[1].add(300, 0, 20);
+    }
+    Recorder recorder(24);
+    return run(test, {64, 40, {}}, 1, recorder);
+  };
+  const ScheduleCounters without = run_with(false);
+  CHECK(without.n_yields > 0);
+  CHECK(without.n_under_predicted > 0);
+  CHECK(without.prediction_error_tokens > 12 * (128 - 10));
+  CHECK(without.n_predicted == 24);
+  const ScheduleCounters with = run_with(true);
+  CHECK(with.n_yields == 0);
+  CHECK(with.n_under_predicted == 0);
+  CHECK(with.prediction_error_tokens == 0);
 }
