@@ -38,7 +38,9 @@ std::vector<Json> mixed_requests(std::mt19937& random) {
     prompts.push_back(prompt);
     Json line = {{"id", "r" + std::to_string(i)},
                  {"prompt_token_ids", prompt},
-                 {"max_tokens", below(6) == 0 ? 1 : 1 + below(40)},
+                 {"max_tokens", below(6) == 0   ? 1
+                                : below(6) == 0 ? 140 + below(40)
+                                                : 1 + below(40)},
                  {"return_token_ids", true},
                  {"temperature", below(2) ? 0.0 : 0.9}};
     if (below(2)) line["logprobs"] = below(4);
