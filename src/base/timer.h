@@ -1,4 +1,4 @@
-// Wall-clock time. For reports only: no decision depends on it.
+// Wall-clock time, for reports and for measuring costs (run/calibrate). No answer depends on it.
 #pragma once
 
 #include <chrono>

@@ -60,7 +60,7 @@ double attention_ns(const AttentionCosts& costs, int32_t n_group, std::span<cons
 
 // The fewest rows, a multiple of 64, at which the rows per second of a step (all layers, and the
 // logits of one row) have stopped growing: within 2 % of the most among the points of layer_ns from
-// 128 on. kDefaultTokenBudget if the curve ends below it and is growing still.
+// 256 on. kDefaultTokenBudget if the curve ends below it and is growing still.
 int32_t best_token_budget(const CostModel& costs, int32_t n_layers);
 
 // {"schema", "attention": {"tile_ns": [[pairs, ns], ...], "segment_ns"}, "layer_ns": [[rows, ns],

@@ -1,7 +1,5 @@
 #include "run/calibrate.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -20,7 +18,6 @@ namespace {
 
 constexpr double kAttentionLimitS = 0.25;
 constexpr double kLayerLimitS = 0.5;
-constexpr double kBusyMachine = 4;  // times the limit that may pass on the wall
 constexpr int32_t kMaxRounds = 7;
 
 // Attention is timed over segments of two lengths, in tiles; the difference is that of the tiles.
@@ -32,7 +29,7 @@ constexpr int32_t kLongTiles = 8;
 constexpr int kReadings = 4;
 constexpr int32_t kMemberCounts[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96};
 
-constexpr int32_t kRowCounts[] = {1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048};
+constexpr int32_t kRowCounts[] = {1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024};
 constexpr int32_t kSampleCounts[] = {1, 4, 16, 64};
 constexpr int32_t kRowsPerPrompt = 128;
 
@@ -40,27 +37,6 @@ constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
 // A byte that stands for small ordinary numbers in every KV type.
 constexpr int kKvByte = 0x3c;
-
-// Processor time of all threads over their number: what the wall clock would show if nobody else
-// used the machine. Costs are kept for later runs, so they must not depend on who does.
-class WorkTimer {
- public:
-  explicit WorkTimer(const Device& device) : n_threads_(device.pool->n_threads()) {}
-  double seconds() const { return (now_s() - start_s_) / n_threads_; }
-  bool is_over(double limit_s) const {
-    return seconds() > limit_s || wall_.seconds() > kBusyMachine * limit_s;
-  }
-
- private:
-  static double now_s() {
-    timespec now{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-  }
-  int32_t n_threads_;
-  double start_s_ = now_s();
-  Timer wall_;
-};
 
 // Steps whose attention is timed: some groups, so that every thread has work, of sequences that
 // decode one row each behind a prefix that their group shares.
@@ -92,8 +68,8 @@ class AttentionTimer {
     const int32_t pair = std::min(2, max_members_);
     double pair_s = kUnknown, flat_pair_s = kUnknown;
     // All in turn, so that what else the machine does falls on all alike.
-    const WorkTimer timer(device_);
-    for (int32_t round = 0; round < kMaxRounds && !timer.is_over(kAttentionLimitS); ++round) {
+    const Timer timer;
+    for (int32_t round = 0; round < kMaxRounds && timer.seconds() < kAttentionLimitS; ++round) {
       for (size_t i = 0; i < counts.size(); ++i) {
         long_s[i] = std::min(long_s[i], seconds(counts[i], kLongTiles, true));
         short_s[i] = std::min(short_s[i], seconds(counts[i], kShortTiles, true));
@@ -142,7 +118,7 @@ class AttentionTimer {
                 segments, 0.1f, scratch_, {out_.data(), n_rows, q_cols(), q_cols()});
     };
     read();
-    const WorkTimer timer(device_);
+    const Timer timer;
     for (int i = 0; i < kReadings; ++i) read();
     return timer.seconds() / kReadings;
   }
@@ -219,8 +195,8 @@ class LayerTimer {
     std::vector<double> layer_s(std::size(kRowCounts), kUnknown);
     std::vector<double> sample_s(std::size(kSampleCounts), kUnknown);
     layer_seconds(kRowCounts[0]);  // warms up
-    const WorkTimer timer(device_);
-    for (int32_t round = 0; round < kMaxRounds && !timer.is_over(kLayerLimitS); ++round) {
+    const Timer timer;
+    for (int32_t round = 0; round < kMaxRounds && timer.seconds() < kLayerLimitS; ++round) {
       for (size_t i = 0; i < sample_s.size(); ++i) {
         if (!fits(timer, i == 0 ? 0 : 4 * sample_s[i - 1])) break;
         sample_s[i] = std::min(sample_s[i], sample_seconds(kSampleCounts[i]));
@@ -236,8 +212,8 @@ class LayerTimer {
 
  private:
   // Whether there is time for what takes about that long.
-  static bool fits(const WorkTimer& timer, double seconds) {
-    return !timer.is_over(kLayerLimitS - seconds);
+  static bool fits(const Timer& timer, double seconds) {
+    return timer.seconds() + seconds < kLayerLimitS;
   }
 
   double layer_seconds(int32_t n_rows) {
@@ -251,7 +227,7 @@ class LayerTimer {
     };
     const std::array<KvLayer, 1> layers{kv_.layer(0)};
     OpTimes times;
-    const WorkTimer timer(device_);
+    const Timer timer;
     hidden_ = forward(device_, model_, weights_, rope_table_,
                       {first(token_ids_), first(positions_), spans, block_ids_, {}}, layers,
                       workspace_, times);
@@ -261,7 +237,7 @@ class LayerTimer {
   double sample_seconds(int32_t n_rows) {
     OpTimes times;
     const std::vector<int32_t> rows(n_rows, 0);
-    const WorkTimer timer(device_);
+    const Timer timer;
     logits_of_rows(
         device_, model_, weights_, hidden_, rows, {}, workspace_, [](const LinearTile&, int32_t) {},
         times);

@@ -67,10 +67,10 @@ TEST_CASE("the token budget is where rows per second stop growing") {
   costs.sample_ns = {{1, 1e-9}};
   costs.layer_ns = {{64, 100}, {128, 200}, {200, 210}, {1024, 1500}};
   CHECK(best_token_budget(costs, 1) == 1024);  // 200 is no multiple of 64
-  costs.layer_ns = {{128, 200}, {256, 200}};
+  costs.layer_ns = {{256, 200}, {384, 200}};
   CHECK(best_token_budget(costs, 1) == kDefaultTokenBudget);  // growing still where it ends
-  costs.layer_ns = {{128, 200}, {256, 400}};
-  CHECK(best_token_budget(costs, 1) == 128);
+  costs.layer_ns = {{128, 200}, {256, 400}, {512, 800}};
+  CHECK(best_token_budget(costs, 1) == 256);  // never fewer
   costs.layer_ns = {{1, 200}, {64, 300}};
   CHECK(best_token_budget(costs, 1) == kDefaultTokenBudget);
 }
