@@ -1,8 +1,10 @@
-# prefold_module(NAME DIR folder DEPS targets...): a static library of every .cc file in `folder`
-# (or an interface library where there are headers only), with src/ and the root as include paths.
+# prefold_module(NAME DIR folder DEPS targets...): a static library of every .cc and .cu file in
+# `folder` (or an interface library where there are headers only), with src/ and the root as
+# include paths.
 function(prefold_module name)
   cmake_parse_arguments(ARG "" "DIR" "DEPS" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.cc
+       ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.cu)
   if(sources)
     add_library(${name} STATIC ${sources})
     set(scope PUBLIC)
