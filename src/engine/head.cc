@@ -6,6 +6,9 @@
 #include "base/timer.h"
 
 namespace prefold {
+
+static_assert(kTileCols == kVocabTile, "a tile of logits is one of the tiles that sums run over");
+
 namespace {
 
 // 0 if a is 0.
@@ -30,16 +33,20 @@ Head::Head(const Device& device, const ModelConfig& config, const Weights& weigh
     : device_(device),
       config_(config),
       weights_(weights),
+      max_rows_(max_rows),
       max_kept_(std::min(kMaxKeptRows, max_rows)),
+      n_tiles_(div_up(config.vocab_size, kVocabTile)),
       kept_stride_(padded_stride(config.vocab_size)),
       kept_(make_unwritten_array<float>(static_cast<size_t>(max_kept_ * kept_stride_))),
-      best_(device.pool->n_threads()) {
+      tiles_(make_unwritten_array<float>(size_t{2} * max_rows * n_tiles_)),
+      best_seen_(device.pool->n_threads()) {
   for (int32_t i = 0; i < device.pool->n_threads(); ++i) scratch_.emplace_back(config.vocab_size);
   rows_.reserve(max_rows);
 }
 
 size_t Head::bytes() const {
-  size_t n_bytes = static_cast<size_t>(max_kept_ * kept_stride_) * sizeof(float);
+  const int64_t n_floats = max_kept_ * kept_stride_ + int64_t{2} * max_rows_ * n_tiles_;
+  size_t n_bytes = static_cast<size_t>(n_floats) * sizeof(float);
   for (const SamplerScratch& scratch : scratch_) {
     n_bytes += scratch.candidates.capacity() * sizeof(Candidate);
   }
@@ -53,7 +60,7 @@ void Head::run(const StepPlan& plan, ConstRows hidden, std::span<SamplerState> s
   result.scores.resize(plan.scores.size());
   std::vector<Item> items = items_of(plan, slots);
   if (items.empty()) return;
-  for (std::vector<BestLogit>& best : best_) best.assign(plan.samples.size(), kNoLogit);
+  target_logits_.resize(plan.scores.size());
 
   const auto first_unkept = std::stable_partition(items.begin(), items.end(),
                                                   [](const Item& item) { return item.is_kept; });
@@ -78,11 +85,15 @@ std::vector<Head::Item> Head::items_of(const StepPlan& plan,
   while (sample < n_samples || score < n_scores) {
     const int32_t row = std::min(sample < n_samples ? plan.samples[sample].row : INT32_MAX,
                                  score < n_scores ? plan.scores[score].row : INT32_MAX);
-    Item item{row, sample, 0, score, 0, false};
+    Item item{.row = row, .first_sample = sample, .first_score = score};
     for (; sample < n_samples && plan.samples[sample].row == row; ++sample) {
-      item.is_kept |= !needs_only_best(slots[plan.samples[sample].slot].params);
+      const SamplerState& state = slots[plan.samples[sample].slot];
+      item.n_top = std::max(item.n_top, state.params.logprobs.value_or(kNoLogprobs));
+      item.is_kept |= best_that_decide(state, config_.vocab_size) == 0;
     }
-    for (; score < n_scores && plan.scores[score].row == row; ++score) item.is_kept = true;
+    for (; score < n_scores && plan.scores[score].row == row; ++score) {
+      item.n_top = std::max(item.n_top, plan.scores[score].n_top);
+    }
     item.n_samples = sample - item.first_sample;
     item.n_scores = score - item.first_score;
     items.push_back(item);
@@ -94,56 +105,101 @@ void Head::run_pass(const Step& step, std::span<const Item> items, int32_t n_kep
   const Rows kept{kept_.get(), n_kept, config_.vocab_size, kept_stride_};
   rows_.clear();
   for (const Item& item : items) rows_.push_back(item.row);
+  start_lists(step, items);
   logits_of_rows(
       device_, config_, weights_, step.hidden, rows_, kept, step.workspace,
       [&](const LinearTile& tile, int32_t thread_idx) { take_tile(step, items, tile, thread_idx); },
       step.times);
   Timer timer;
-  device_.pool->parallel_for(n_kept, [&](int64_t i, int32_t thread_idx) {
-    finish_kept_row(step, items[i], {kept.row(i), static_cast<size_t>(kept.n_cols)}, thread_idx);
+  device_.pool->parallel_for(std::ssize(items), [&](int64_t i, int32_t thread_idx) {
+    finish_item(step, items, static_cast<int32_t>(i), thread_idx);
   });
-  finish_best(step, items);
   step.sampling_s += timer.lap();
+}
+
+void Head::start_lists(const Step& step, std::span<const Item> items) {
+  for (BestSeen& seen : best_seen_) {
+    if (seen.of_items.size() < items.size()) seen.of_items.resize(items.size());
+    const size_t n_samples = step.plan.samples.size();
+    if (seen.of_samples.size() < n_samples) seen.of_samples.resize(n_samples);
+    for (size_t i = 0; i < items.size(); ++i) {
+      const Item& item = items[i];
+      start_list(std::max(item.n_top, 0), seen.of_items[i]);
+      for (int32_t k = item.first_sample; k < item.first_sample + item.n_samples; ++k) {
+        start_list(best_that_decide(step.slot_of(k), config_.vocab_size), seen.of_samples[k]);
+      }
+    }
+  }
 }
 
 void Head::take_tile(const Step& step, std::span<const Item> items, const LinearTile& tile,
                      int32_t thread_idx) {
+  const VocabKernels& kernels = *device_.kernels->vocab;
+  BestSeen& seen = best_seen_[thread_idx];
+  SamplerScratch& scratch = scratch_[thread_idx];
   for (int32_t r = 0; r < tile.out.n_rows; ++r) {
-    const Item& item = items[tile.row + r];
+    const int32_t i = tile.row + r;
+    const Item& item = items[i];
     const std::span<float> logits(tile.out.row(r), tile.out.n_cols);
+    if (item.n_top != kNoLogprobs) {
+      const TileWeight weight = kernels.weigh_tile(logits.data(), tile.out.n_cols);
+      tiles_of(i).highest[tile.col / kVocabTile] = weight.highest;
+      tiles_of(i).sums[tile.col / kVocabTile] = weight.sum;
+    }
+    if (item.n_top > 0) show_logits(kernels, logits, tile.col, scratch, seen.of_items[i]);
+    for (int32_t k = item.first_score; k < item.first_score + item.n_scores; ++k) {
+      const int32_t at = step.plan.scores[k].target - tile.col;
+      if (at >= 0 && at < tile.out.n_cols) target_logits_[k] = logits[at];
+    }
     for (int32_t k = item.first_sample; k < item.first_sample + item.n_samples; ++k) {
-      const SamplerState& state = step.slot_of(k);
-      if (!needs_only_best(state.params)) continue;
-      find_best_in_tile(device_, logits, tile.col, state, scratch_[thread_idx],
-                        best_[thread_idx][k]);
+      TopList& list = seen.of_samples[k];
+      if (list.k == 0) continue;
+      show_changed_logits(device_, logits, tile.col, step.slot_of(k), scratch, list);
     }
   }
 }
 
-void Head::finish_kept_row(const Step& step, const Item& item, std::span<float> logits,
-                           int32_t thread_idx) {
+void Head::finish_item(const Step& step, std::span<const Item> items, int32_t item_idx,
+                       int32_t thread_idx) {
+  // The lists of all threads as one.
+  const auto best_of = [&](std::vector<TopList> BestSeen::*lists, int32_t i) -> TopList& {
+    TopList& best = (best_seen_[0].*lists)[i];
+    for (size_t t = 1; t < best_seen_.size(); ++t) merge_list((best_seen_[t].*lists)[i], best);
+    finish_list(best);
+    return best;
+  };
+  const Item& item = items[item_idx];
   SamplerScratch& scratch = scratch_[thread_idx];
+  LogSum log_sum;
+  if (item.n_top != kNoLogprobs) {
+    log_sum = log_sum_of(*device_.kernels->vocab, tiles_of(item_idx));
+  }
+  const std::span<const TokenLogit> top = best_of(&BestSeen::of_items, item_idx).tokens;
   for (int32_t k = item.first_score; k < item.first_score + item.n_scores; ++k) {
     const ScoreRow& wanted = step.plan.scores[k];
-    step.result.scores[k] = score(device_, logits, wanted.target, wanted.n_top, scratch);
+    step.result.scores[k] =
+        with_logprobs(log_sum, {target_logits_[k], wanted.target}, top, wanted.n_top);
   }
   for (int32_t k = item.first_sample; k < item.first_sample + item.n_samples; ++k) {
     SamplerState& state = step.slot_of(k);
-    if (needs_only_best(state.params)) continue;
-    step.result.samples[k] = sample(device_, logits, state, scratch);
+    const TopList& best = best_of(&BestSeen::of_samples, k);
+    const TokenLogit token =
+        best.k > 0 ? sample_from_best(device_, best.tokens, config_.vocab_size, state, scratch)
+                   : sample_from_row(device_, kept_row(item_idx), state, scratch);
+    step.result.samples[k] = state.params.logprobs
+                                 ? with_logprobs(log_sum, token, top, *state.params.logprobs)
+                                 : SampledToken{token.id, 0.0f, {}};
   }
 }
 
-void Head::finish_best(const Step& step, std::span<const Item> items) {
-  for (const Item& item : items) {
-    for (int32_t k = item.first_sample; k < item.first_sample + item.n_samples; ++k) {
-      SamplerState& state = step.slot_of(k);
-      if (!needs_only_best(state.params)) continue;
-      BestLogit best = kNoLogit;
-      for (const std::vector<BestLogit>& of_thread : best_) take_better(of_thread[k], best);
-      step.result.samples[k] = sample_best(best, config_.vocab_size, state);
-    }
-  }
+RowTiles Head::tiles_of(int32_t item_idx) const {
+  float* const highest = tiles_.get() + int64_t{2} * item_idx * n_tiles_;
+  const auto n_tiles = static_cast<size_t>(n_tiles_);
+  return {{highest, n_tiles}, {highest + n_tiles_, n_tiles}};
+}
+
+std::span<float> Head::kept_row(int32_t item_idx) const {
+  return {kept_.get() + item_idx * kept_stride_, static_cast<size_t>(config_.vocab_size)};
 }
 
 }  // namespace prefold

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/check.h"
-#include "engine/natural_log.h"
 #include "engine/philox.h"
 
 namespace prefold {
@@ -28,6 +27,10 @@ auto find_count(Counts& counts, int32_t id) {
 }
 
 bool masks_stop_ids(const SamplerState& state) { return state.n_sampled < state.params.min_tokens; }
+
+bool changes_logits(const SamplerState& state) {
+  return masks_stop_ids(state) || !state.params.logit_bias.empty() || has_penalty(state.params);
+}
 
 // The logits of some consecutive ids with the changes that a request asks for. They are as before
 // when this ends.
@@ -109,21 +112,44 @@ int32_t lowest_id(const SamplerState& state, int32_t n_vocab) {
 
 bool is_greedy(const SamplingParams& params) { return params.temperature < kGreedyBelow; }
 
-int32_t choose(const VocabKernels& kernels, std::span<const float> logits,
-               const SamplerState& state, SamplerScratch& scratch) {
+int32_t top_k_of(const SamplingParams& params, int32_t n_vocab) {
+  if (is_greedy(params)) return 1;
+  return params.top_k > 0 && params.top_k < n_vocab ? params.top_k : 0;
+}
+
+double next_uniform(const SamplerState& state) {
+  return uniform_at(state.key, static_cast<uint32_t>(state.n_sampled));
+}
+
+VocabWeights weights_below(float max_logit, const SamplingParams& params) {
+  // The best token's weight is 1.
+  return {max_logit, params.temperature, std::min(params.min_p, 1.0f)};
+}
+
+TokenLogit choose_from_best(const VocabKernels& kernels, std::span<const TokenLogit> best,
+                            int32_t n_vocab, const SamplerState& state, SamplerScratch& scratch) {
+  if (best.empty()) return {-kInfinity, lowest_id(state, n_vocab)};
+  if (is_greedy(state.params)) return best.front();
+  const VocabWeights rule = weights_below(best.front().logit, state.params);
+  const int32_t id =
+      draw_from_best(kernels, best, rule, state.params.top_p, next_uniform(state), scratch);
+  return *std::find_if(best.begin(), best.end(), [&](const TokenLogit& t) { return t.id == id; });
+}
+
+int32_t choose_from_row(const VocabKernels& kernels, std::span<const float> logits,
+                        const SamplerState& state, SamplerScratch& scratch) {
   const SamplingParams& params = state.params;
   const int32_t n = static_cast<int32_t>(logits.size());
-  const BestLogit best = kernels.argmax(logits.data(), n);
-  if (best.logit == -kInfinity) return lowest_id(state, n);
-  if (is_greedy(params)) return best.id;
-
-  VocabWeights rule;
-  rule.max_logit = best.logit;
-  rule.temperature = params.temperature;
-  rule.min_weight = std::min(params.min_p, 1.0f);  // the best token's weight is 1
-  truncate(kernels, logits, params.top_k, params.top_p, rule, scratch);
-  const double u = uniform_at(state.key, static_cast<uint32_t>(state.n_sampled));
-  return draw(kernels, logits, rule, u, scratch);
+  if (const int32_t k = top_k_of(params, n); k > 0) {
+    start_list(k, scratch.best);
+    show_logits(kernels, logits, 0, scratch, scratch.best);
+    finish_list(scratch.best);
+    return choose_from_best(kernels, scratch.best.tokens, n, state, scratch).id;
+  }
+  const float highest = kernels.highest(logits.data(), n);
+  if (highest == -kInfinity) return lowest_id(state, n);
+  return draw_from_row(kernels, logits, weights_below(highest, params), params.top_p,
+                       next_uniform(state), scratch);
 }
 
 // Sorts by id and adds up what is counted of the same token.
@@ -171,64 +197,37 @@ void take_token(SamplerState& state, int32_t id) {
   ++state.n_sampled;
 }
 
-SampledToken sample(const Device& device, std::span<float> logits, SamplerState& state,
-                    SamplerScratch& scratch) {
-  CHECK(!logits.empty());
+int32_t best_that_decide(const SamplerState& state, int32_t n_vocab) {
   const SamplingParams& params = state.params;
+  const int32_t k = top_k_of(params, n_vocab);
+  // The raw logit of the token is known only where it was not changed.
+  if (k > kMaxBest || (params.logprobs && changes_logits(state))) return 0;
+  return k;
+}
+
+void show_changed_logits(const Device& device, std::span<float> logits, int32_t first_id,
+                         const SamplerState& state, SamplerScratch& scratch, TopList& list) {
+  const ChangedLogits changed(logits, first_id, state, scratch.replaced);
+  show_logits(*device.kernels->vocab, logits, first_id, scratch, list);
+}
+
+TokenLogit sample_from_best(const Device& device, std::span<const TokenLogit> best, int32_t n_vocab,
+                            SamplerState& state, SamplerScratch& scratch) {
+  const TokenLogit token = choose_from_best(*device.kernels->vocab, best, n_vocab, state, scratch);
+  take_token(state, token.id);
+  return token;
+}
+
+TokenLogit sample_from_row(const Device& device, std::span<float> logits, SamplerState& state,
+                           SamplerScratch& scratch) {
+  CHECK(!logits.empty());
   int32_t id = 0;
   {
     const ChangedLogits changed(logits, 0, state, scratch.replaced);
-    id = choose(*device.kernels->vocab, logits, state, scratch);
+    id = choose_from_row(*device.kernels->vocab, logits, state, scratch);
   }
   take_token(state, id);
-  if (params.logprobs) return score(device, logits, id, *params.logprobs, scratch);
-  return {id, 0.0f, {}};
-}
-
-bool needs_only_best(const SamplingParams& params) { return is_greedy(params) && !params.logprobs; }
-
-void find_best_in_tile(const Device& device, std::span<float> logits, int32_t first_id,
-                       const SamplerState& state, SamplerScratch& scratch, BestLogit& best) {
-  const ChangedLogits changed(logits, first_id, state, scratch.replaced);
-  const float highest =
-      device.kernels->vocab->highest(logits.data(), static_cast<int32_t>(logits.size()));
-  if (highest < best.logit || highest == -kInfinity) return;
-  // Few tiles come this far.
-  const auto place = std::find(logits.begin(), logits.end(), highest);
-  take_better({highest, first_id + static_cast<int32_t>(place - logits.begin())}, best);
-}
-
-void take_better(const BestLogit& other, BestLogit& best) {
-  if (is_better({other.logit, other.id}, {best.logit, best.id})) best = other;
-}
-
-SampledToken sample_best(const BestLogit& best, int32_t n_vocab, SamplerState& state) {
-  CHECK(needs_only_best(state.params));
-  const int32_t id = best.logit == -kInfinity ? lowest_id(state, n_vocab) : best.id;
-  take_token(state, id);
-  return {id, 0.0f, {}};
-}
-
-SampledToken score(const Device& device, std::span<const float> logits, int32_t target,
-                   int32_t n_top, SamplerScratch& scratch) {
-  CHECK(target >= 0 && target < std::ssize(logits));
-  const VocabKernels& kernels = *device.kernels->vocab;
-  SampledToken token{target, -kInfinity, {}};
-  VocabWeights rule;
-  rule.max_logit = kernels.argmax(logits.data(), static_cast<int32_t>(logits.size())).logit;
-  if (rule.max_logit == -kInfinity) return token;
-
-  const double log_sum = natural_log(total_weight(kernels, logits, rule, scratch));
-  const auto logprob = [&](float logit) {
-    return static_cast<float>(static_cast<double>(logit) - rule.max_logit - log_sum);
-  };
-  if (std::isfinite(logits[target])) token.logprob = logprob(logits[target]);
-  if (n_top <= 0) return token;
-  const std::span<Candidate> best = find_best(kernels, logits, n_top, scratch);
-  std::sort(best.begin(), best.end(), is_better);
-  token.top.reserve(best.size());
-  for (const Candidate& c : best) token.top.emplace_back(c.id, logprob(c.logit));
-  return token;
+  return {logits[id], id};
 }
 
 }  // namespace prefold

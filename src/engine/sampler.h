@@ -1,7 +1,7 @@
-// From logits to tokens: penalties, bias, temperature, truncation, a draw, log-probabilities.
+// From logits to tokens: penalties, bias, temperature, truncation, a draw.
 // Names and meanings are OpenAI's and vLLM's; the order is that of vLLM's v1 sampler:
 //
-//   1. log-probabilities are taken of the raw logits, over the whole vocabulary;
+//   1. log-probabilities are taken of the raw logits, over the whole vocabulary (logprobs.h);
 //   2. stop ids are masked while fewer than min_tokens tokens have been sampled;
 //   3. logit_bias is added;
 //   4. repetition_penalty divides a positive logit and multiplies another, for tokens of the prompt
@@ -14,6 +14,7 @@
 //   7. one uniform number u is drawn (philox.h, number n_sampled of the stream `key`); the token is
 //      the first in vocabulary order at which the running sum of kept probabilities exceeds u.
 //
+// How sums are rounded is said in logprobs.h and truncation.h.
 // A logit that is NaN or infinite counts as minus infinity. If no logit is finite, the lowest id
 // that is not masked is taken. Every bit depends on the row and its state alone (invariant I6).
 #pragma once
@@ -46,34 +47,33 @@ struct SamplerState {
 
 SamplerState start_sampler(const SlotStart& start);
 
-// Counts a token as sampled. sample does so itself.
+// Counts a token as sampled. The functions that sample do so themselves.
 void take_token(SamplerState& state, int32_t id);
 
-// Draws the token that follows and updates the state. logits: vocabulary-sized, changed meanwhile
-// and as before afterwards. The draw depends only on (logits, params, key, n_sampled and the tokens
-// so far). Runs on the calling thread; calls with different states, logits and scratches may run at
-// once.
-SampledToken sample(const Device& device, std::span<float> logits, SamplerState& state,
-                    SamplerScratch& scratch);
+// Draws with at most this top_k are decided by lists kept while logits come tile by tile.
+inline constexpr int32_t kMaxBest = 128;
 
-// The same where the logits come tile by tile: true if the token is the highest logit after steps 2
-// to 4 and nothing else is asked for, so that sample_best, given the best of all tiles, does what
-// sample would do with the whole row.
-bool needs_only_best(const SamplingParams& params);
+// How many of the best logits after steps 2 to 4 decide the next token and its log-probability
+// (1 if greedy, else top_k); 0 if the whole row of logits is needed.
+int32_t best_that_decide(const SamplerState& state, int32_t n_vocab);
 
-// Finds the highest changed logit of a tile, whose ids start at first_id, and takes it for `best`,
-// which is kNoLogit before the first tile, if it is better. Tiles may come in any order, and be
-// spread over several `best`, of which take_better makes one. `logits` as in sample.
-inline constexpr BestLogit kNoLogit{-__builtin_inff(), 0};
-void find_best_in_tile(const Device& device, std::span<float> logits, int32_t first_id,
-                       const SamplerState& state, SamplerScratch& scratch, BestLogit& best);
-void take_better(const BestLogit& other, BestLogit& best);
-SampledToken sample_best(const BestLogit& best, int32_t n_vocab, SamplerState& state);
+// Shows logits, the first of which is of first_id, to the list after steps 2 to 4. They are changed
+// meanwhile and as before afterwards.
+void show_changed_logits(const Device& device, std::span<float> logits, int32_t first_id,
+                         const SamplerState& state, SamplerScratch& scratch, TopList& list);
 
-// Raw log-probability of target and the n_top best tokens, best first, ties to the lower id. The
-// log-probability of a token whose logit is not finite is minus infinity; such tokens are never
-// among the best, which may then be fewer.
-SampledToken score(const Device& device, std::span<const float> logits, int32_t target,
-                   int32_t n_top, SamplerScratch& scratch);
+// Both draw the token that follows and update the state; the same token where both may be called.
+// The draw depends only on (logits, params, key, n_sampled and the tokens so far). They run on the
+// calling thread; calls with different states, logits and scratches may run at once.
+//
+// From the best_that_decide best logits of the row, best first. With the token comes its logit
+// after steps 2 to 4, the raw one if params ask for log-probabilities; minus infinity if no logit
+// is finite.
+TokenLogit sample_from_best(const Device& device, std::span<const TokenLogit> best, int32_t n_vocab,
+                            SamplerState& state, SamplerScratch& scratch);
+// From a whole row of raw logits, changed meanwhile and as before afterwards. With the token comes
+// its raw logit.
+TokenLogit sample_from_row(const Device& device, std::span<float> logits, SamplerState& state,
+                           SamplerScratch& scratch);
 
 }  // namespace prefold

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
 #include "engine/natural_log.h"
@@ -9,6 +10,7 @@
 namespace prefold {
 namespace {
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr double kMassUnits = 0x1p40;
 constexpr int64_t kSortBelow = 32;  // candidates; a selection by halves gains nothing there
 
@@ -16,69 +18,47 @@ int32_t size_of(std::span<const float> logits) { return static_cast<int32_t>(log
 
 int32_t tile_end(int32_t begin, int32_t n) { return std::min(n - begin, kVocabTile) + begin; }
 
-void append_tile(const VocabKernels& kernels, std::span<const float> logits, int32_t begin,
-                 float above, SamplerScratch& scratch) {
-  const int32_t n_ids = kernels.collect_above(
-      logits.data(), begin, tile_end(begin, size_of(logits)), above, scratch.tile_ids.data());
-  for (int32_t i = 0; i < n_ids; ++i) {
-    const int32_t id = scratch.tile_ids[i];
-    scratch.candidates.push_back({logits[id], id, 0});
-  }
+void shrink_to_best(TopList& list) {
+  if (std::ssize(list.tokens) <= list.k) return;
+  const auto last = list.tokens.begin() + list.k - 1;
+  std::nth_element(list.tokens.begin(), last, list.tokens.end(), is_better<TokenLogit>);
+  list.tokens.erase(last + 1, list.tokens.end());
+  // An equal logit may have a lower id.
+  list.above = std::nextafter(last->logit, -kInfinity);
 }
 
-// Keeps the k best, the last of them at the end.
-void shrink_to_best(std::vector<Candidate>& candidates, int32_t k) {
-  const auto last = candidates.begin() + std::min<int64_t>(k, std::ssize(candidates)) - 1;
-  std::nth_element(candidates.begin(), last, candidates.end(), is_better);
-  candidates.erase(last + 1, candidates.end());
-}
-
-void cut_after(const Candidate& last, VocabWeights& rule) {
-  rule.min_logit = last.logit;
-  rule.tie_end = last.id + 1;
-}
-
-// Candidates that hold more than top_p of the total weight: a token lighter than
-// (1 - top_p) * total / n can be left out, since all such tokens together are lighter than
-// 1 - top_p of the total. Half of that leaves room for rounding.
-void collect_heavy(const VocabKernels& kernels, std::span<const float> logits, double top_p,
-                   double total, const VocabWeights& rule, SamplerScratch& scratch) {
-  const double lightest = 0.5 * (1.0 - top_p) * total / static_cast<double>(logits.size());
-  const double above = rule.max_logit + rule.temperature * natural_log(lightest);
-  scratch.candidates.clear();
-  for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
-    append_tile(kernels, logits, begin, static_cast<float>(above), scratch);
-  }
+uint64_t mass_of(std::span<const Candidate> candidates) {
+  uint64_t mass = 0;
+  for (const Candidate& c : candidates) mass += c.mass;
+  return mass;
 }
 
 void weigh(const VocabKernels& kernels, const VocabWeights& rule, SamplerScratch& scratch) {
-  // The candidates have passed min_logit and tie_end, which speak of places in the vocabulary.
-  VocabWeights weight_only = rule;
-  weight_only.min_logit = VocabWeights{}.min_logit;
   std::vector<Candidate>& candidates = scratch.candidates;
   const int32_t n = static_cast<int32_t>(candidates.size());
   float* values = scratch.tile_values.data();
   for (int32_t begin = 0; begin < n; begin += kVocabTile) {
     const int32_t end = tile_end(begin, n);
     for (int32_t i = begin; i < end; ++i) values[i - begin] = candidates[i].logit;
-    kernels.weights(values, 0, end - begin, weight_only, values);
+    kernels.weights(values, end - begin, rule, values);
     for (int32_t i = begin; i < end; ++i) {
       candidates[i].mass = static_cast<uint64_t>(values[i - begin] * kMassUnits);
     }
   }
 }
 
-// The last of the fewest best candidates whose masses reach `needed`: a selection by mass, which
-// halves the range that holds the boundary as nth_element does.
-Candidate boundary_by_mass(std::vector<Candidate>& candidates, uint64_t needed) {
+// The fewest first candidates of an order whose masses reach `needed` (all, if they do not), the
+// last of them at the end: a selection by mass, which halves the range that holds the boundary as
+// nth_element does. The candidates change places.
+template <typename Order>
+std::span<Candidate> first_by_mass(std::span<Candidate> candidates, uint64_t needed, Order order) {
   auto begin = candidates.begin();
   auto end = candidates.end();
   uint64_t mass = 0;  // of all before begin; less than needed
   while (end - begin > kSortBelow) {
     const auto middle = begin + (end - begin) / 2;
-    std::nth_element(begin, middle, end, is_better);
-    uint64_t half = 0;
-    for (auto c = begin; c != middle; ++c) half += c->mass;
+    std::nth_element(begin, middle, end, order);
+    const uint64_t half = mass_of({begin, middle});
     if (mass + half >= needed) {
       end = middle;
     } else {
@@ -86,37 +66,27 @@ Candidate boundary_by_mass(std::vector<Candidate>& candidates, uint64_t needed) 
       begin = middle;
     }
   }
-  std::sort(begin, end, is_better);
-  for (; begin != end - 1; ++begin) {
+  std::sort(begin, end, order);
+  for (; begin != end; ++begin) {
     mass += begin->mass;
-    if (mass >= needed) break;
+    if (mass >= needed) return {candidates.begin(), begin + 1};
   }
-  return *begin;
+  return {candidates.begin(), end};
 }
 
-}  // namespace
-
-SamplerScratch::SamplerScratch(int32_t n_vocab) {
-  candidates.reserve(n_vocab);
-  tile_sums.reserve((n_vocab + kVocabTile - 1) / kVocabTile);
+uint64_t mass_needed(float top_p, double total_mass) {
+  return static_cast<uint64_t>(std::ceil(std::max(top_p, 0.0f) * total_mass));
 }
 
-std::span<Candidate> find_best(const VocabKernels& kernels, std::span<const float> logits,
-                               int32_t k, SamplerScratch& scratch) {
-  std::vector<Candidate>& candidates = scratch.candidates;
-  candidates.clear();
-  float above = VocabWeights{}.min_logit;
-  for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
-    append_tile(kernels, logits, begin, above, scratch);
-    if (std::ssize(candidates) < 2 * int64_t{k}) continue;
-    // A later token with the logit of the k-th best loses the tie, so only higher ones matter.
-    shrink_to_best(candidates, k);
-    above = candidates.back().logit;
-  }
-  if (!candidates.empty()) shrink_to_best(candidates, k);
-  return candidates;
+int32_t draw_by_mass(std::span<Candidate> candidates, double u) {
+  const uint64_t total = mass_of(candidates);
+  CHECK(total > 0);
+  const auto target = static_cast<uint64_t>(u * static_cast<double>(total));
+  const auto by_id = [](const Candidate& a, const Candidate& b) { return a.id < b.id; };
+  return first_by_mass(candidates, std::min(target, total - 1) + 1, by_id).back().id;
 }
 
+// Sum of all weights: tiles in index order, in double.
 double total_weight(const VocabKernels& kernels, std::span<const float> logits,
                     const VocabWeights& rule, SamplerScratch& scratch) {
   scratch.tile_sums.resize((logits.size() + kVocabTile - 1) / kVocabTile);
@@ -126,21 +96,44 @@ double total_weight(const VocabKernels& kernels, std::span<const float> logits,
   return total;
 }
 
-void truncate(const VocabKernels& kernels, std::span<const float> logits, int32_t top_k,
-              float top_p, VocabWeights& rule, SamplerScratch& scratch) {
-  const bool has_top_k = top_k > 0 && top_k < size_of(logits);
-  if (has_top_k) cut_after(find_best(kernels, logits, top_k, scratch).back(), rule);
-  if (!(top_p < 1.0f)) return;
-
-  const double total = total_weight(kernels, logits, rule, scratch);
-  if (!has_top_k) collect_heavy(kernels, logits, top_p, total, rule, scratch);
-  weigh(kernels, rule, scratch);
-  const double needed = std::ceil(std::max(top_p, 0.0f) * total * kMassUnits);
-  cut_after(boundary_by_mass(scratch.candidates, static_cast<uint64_t>(needed)), rule);
+void collect_candidates(const VocabKernels& kernels, std::span<const float> logits, double above,
+                        SamplerScratch& scratch) {
+  scratch.candidates.clear();
+  for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
+    const int32_t n_ids =
+        kernels.collect_above(logits.data(), begin, tile_end(begin, size_of(logits)),
+                              static_cast<float>(above), scratch.tile_ids.data());
+    for (int32_t i = 0; i < n_ids; ++i) {
+      const int32_t id = scratch.tile_ids[i];
+      scratch.candidates.push_back({logits[id], id, 0});
+    }
+  }
 }
 
-int32_t draw(const VocabKernels& kernels, std::span<const float> logits, const VocabWeights& rule,
-             double u, SamplerScratch& scratch) {
+// The fewest best tokens that hold top_p of the weight. Candidates are those of some weight, ever
+// lighter ones until they hold enough. They do at (1 - top_p) * total / n, since all tokens lighter
+// than that hold less than 1 - top_p together; half of it leaves room for rounding.
+std::span<Candidate> best_by_mass(const VocabKernels& kernels, std::span<const float> logits,
+                                  const VocabWeights& rule, float top_p, SamplerScratch& scratch) {
+  constexpr double kFirstShare = 1.0 / 16;
+  constexpr double kNextShare = 1.0 / 8;
+  const double total = total_weight(kernels, logits, rule, scratch);
+  const uint64_t needed = mass_needed(top_p, total * kMassUnits);
+  const double rest = (1.0 - top_p) * total;
+  const double lightest = 0.5 * rest / static_cast<double>(logits.size());
+  double weight = std::min(rest * kFirstShare, 0.5);
+  for (;; weight *= kNextShare) {
+    weight = std::max(weight, lightest);
+    const double above = rule.max_logit + rule.temperature * natural_log(weight);
+    collect_candidates(kernels, logits, above, scratch);
+    weigh(kernels, rule, scratch);
+    if (mass_of(scratch.candidates) >= needed || weight == lightest) break;
+  }
+  return first_by_mass(scratch.candidates, needed, is_better<Candidate>);
+}
+
+int32_t draw_by_tiles(const VocabKernels& kernels, std::span<const float> logits,
+                      const VocabWeights& rule, double u, SamplerScratch& scratch) {
   const double target = u * total_weight(kernels, logits, rule, scratch);
   const std::vector<float>& sums = scratch.tile_sums;
   int32_t tile = -1;
@@ -157,7 +150,7 @@ int32_t draw(const VocabKernels& kernels, std::span<const float> logits, const V
   const int32_t begin = tile * kVocabTile;
   const int32_t end = tile_end(begin, size_of(logits));
   float* weights = scratch.tile_values.data();
-  kernels.weights(logits.data(), begin, end, rule, weights);
+  kernels.weights(logits.data() + begin, end - begin, rule, weights);
   // The tile's sum over lanes and this one may round differently: past the end, the last token that
   // has weight is taken.
   int32_t chosen = begin;
@@ -169,6 +162,63 @@ int32_t draw(const VocabKernels& kernels, std::span<const float> logits, const V
     if (running > target) break;
   }
   return chosen;
+}
+
+}  // namespace
+
+SamplerScratch::SamplerScratch(int32_t n_vocab) {
+  candidates.reserve(n_vocab);
+  tile_sums.reserve((n_vocab + kVocabTile - 1) / kVocabTile);
+}
+
+void start_list(int32_t k, TopList& list) {
+  list.k = k;
+  list.above = -kInfinity;
+  list.tokens.clear();
+}
+
+void show_logits(const VocabKernels& kernels, std::span<const float> logits, int32_t first_id,
+                 SamplerScratch& scratch, TopList& list) {
+  for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
+    const int32_t end = tile_end(begin, size_of(logits));
+    // Few tiles of a row come further than this.
+    if (!(kernels.highest(logits.data() + begin, end - begin) > list.above)) continue;
+    const int32_t n_ids =
+        kernels.collect_above(logits.data(), begin, end, list.above, scratch.tile_ids.data());
+    for (int32_t i = 0; i < n_ids; ++i) {
+      const int32_t at = scratch.tile_ids[i];
+      list.tokens.push_back({logits[at], first_id + at});
+    }
+    if (std::ssize(list.tokens) >= 2 * int64_t{list.k}) shrink_to_best(list);
+  }
+}
+
+void merge_list(const TopList& other, TopList& list) {
+  list.tokens.insert(list.tokens.end(), other.tokens.begin(), other.tokens.end());
+}
+
+void finish_list(TopList& list) {
+  shrink_to_best(list);
+  std::sort(list.tokens.begin(), list.tokens.end(), is_better<TokenLogit>);
+}
+
+int32_t draw_from_best(const VocabKernels& kernels, std::span<const TokenLogit> best,
+                       const VocabWeights& rule, float top_p, double u, SamplerScratch& scratch) {
+  scratch.candidates.clear();
+  for (const TokenLogit& token : best) scratch.candidates.push_back({token.logit, token.id, 0});
+  weigh(kernels, rule, scratch);
+  std::span<Candidate> kept = scratch.candidates;
+  if (top_p < 1.0f) {
+    const uint64_t needed = mass_needed(top_p, static_cast<double>(mass_of(kept)));
+    kept = first_by_mass(kept, needed, is_better<Candidate>);
+  }
+  return draw_by_mass(kept, u);
+}
+
+int32_t draw_from_row(const VocabKernels& kernels, std::span<const float> logits,
+                      const VocabWeights& rule, float top_p, double u, SamplerScratch& scratch) {
+  if (!(top_p < 1.0f)) return draw_by_tiles(kernels, logits, rule, u, scratch);
+  return draw_by_mass(best_by_mass(kernels, logits, rule, top_p, scratch), u);
 }
 
 }  // namespace prefold

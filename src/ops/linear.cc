@@ -16,7 +16,8 @@ struct Split {
   int32_t item_rows = 1;
 };
 
-constexpr int32_t kMaxTilePanels = kMaxTileCols / kPanelCols;
+constexpr int32_t kTilePanels = kTileCols / kPanelCols;
+constexpr int32_t kItemPanels[] = {kTilePanels, 12, 8, 6, 4, 2, 1};  // to choose from
 
 int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -28,19 +29,20 @@ int64_t count_items(std::span<const LinearPart> parts, int32_t n_rows, const Spl
   return n_items * div_up(n_rows, split.item_rows);
 }
 
-// The split that lets the threads end soonest. An item's time: its products, for each panel the
-// expansion of its weights (as long as a row or two take for every tile of rows), for each row its
-// reading (as long as part of a panel takes), and a little for the item itself. Threads are
-// disturbed and do not end together: half an item is lost to that.
-Split choose_split(std::span<const LinearPart> parts, int32_t n_rows, int32_t tile_panels,
-                   int32_t n_threads) {
+// The split into items of one of these widths, in panels, that lets the threads end soonest. An
+// item's time: its products, for each panel the expansion of its weights (as long as a row or two
+// take for every tile of rows), for each row its reading (as long as part of a panel takes), and a
+// little for the item itself. Threads are disturbed and do not end together: half an item is lost
+// to that.
+Split choose_split(std::span<const LinearPart> parts, int32_t n_rows,
+                   std::span<const int32_t> widths, int32_t tile_panels, int32_t n_threads) {
   constexpr double kExpandRows = 2.0;
   constexpr double kReadPanels = 0.15;
   constexpr double kItemCost = 1.0;
   constexpr double kNarrowPenalty = 1.2;  // narrower than a register tile
   Split best;
   double best_cost = 0.0;
-  for (const int32_t panels : {kMaxTilePanels, 12, 8, 6, 4, 2, 1}) {
+  for (const int32_t panels : widths) {
     for (const int32_t cuts : {1, 2, 4}) {
       const int32_t row_blocks = static_cast<int32_t>(div_up(n_rows, kMaxItemRows)) * cuts;
       const Split split{panels, static_cast<int32_t>(div_up(n_rows, row_blocks))};
@@ -171,7 +173,7 @@ void run_item(const Device& device, const Inputs& inputs, const LinearPart& part
 
 // Of the outputs of one item of linear_tiles.
 size_t tile_bytes(int32_t n_rows) {
-  return static_cast<size_t>(std::min(n_rows, kMaxItemRows)) * kMaxTileCols * sizeof(float);
+  return static_cast<size_t>(std::min(n_rows, kMaxItemRows)) * kTileCols * sizeof(float);
 }
 
 }  // namespace
@@ -185,7 +187,8 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
   }
   if (x.n_rows == 0) return;
   const int32_t n_threads = device.pool->n_threads();
-  const Split split = choose_split(parts, x.n_rows, device.kernels->gemm->tile_panels, n_threads);
+  const Split split =
+      choose_split(parts, x.n_rows, kItemPanels, device.kernels->gemm->tile_panels, n_threads);
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
   const Inputs inputs = prepare_inputs(device, x, parts, scratch);
   device.pool->parallel_for(
@@ -215,7 +218,8 @@ void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
   const int32_t n_threads = device.pool->n_threads();
   const LinearPart part{&weight, {}, {}, false};
   const std::span<const LinearPart> parts(&part, 1);
-  const Split split = choose_split(parts, x.n_rows, device.kernels->gemm->tile_panels, n_threads);
+  const Split split = choose_split(parts, x.n_rows, {&kTilePanels, 1},
+                                   device.kernels->gemm->tile_panels, n_threads);
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
   const std::span<std::byte> tiles = aligned_part(scratch);
   const size_t bytes = tile_bytes(x.n_rows);

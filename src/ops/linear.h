@@ -36,13 +36,14 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
 // Bytes that linear needs for up to max_rows rows of up to max_in inputs on this device.
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in);
 
-// Rows [row, row + out.n_rows) and columns [col, col + out.n_cols) of a product.
+// Some rows of a product, and of its columns those from a multiple of kTileCols up to the next one
+// or the last column.
 struct LinearTile {
   int32_t row = 0;
   int32_t col = 0;
-  Rows out;  // at most kMaxTileCols columns
+  Rows out;  // rows [row, row + out.n_rows), columns [col, col + out.n_cols)
 };
-inline constexpr int32_t kMaxTileCols = 256;
+inline constexpr int32_t kTileCols = 256;
 using LinearTileFn = std::function<void(const LinearTile& tile, int32_t thread_idx)>;
 
 // y = x W^T with the bits of linear. Its first kept.n_rows rows are written to `kept`; of the

@@ -1,5 +1,4 @@
-// The fused head gives, to the bit, what sample and score give on rows of logits computed as a
-// whole.
+// The fused head gives, to the bit, the samples and scores of rows of logits computed as a whole.
 #include "engine/head.h"
 
 #include <doctest/doctest.h>
@@ -70,12 +69,18 @@ struct Work {
   StepPlan plan;
 };
 
+// Returns the row.
+int32_t add_row(Work& work, std::mt19937& rng) {
+  work.plan.token_ids.push_back(static_cast<int32_t>(rng() % kInputs));
+  work.plan.input_slots.push_back(0);
+  work.plan.positions.push_back(0);
+  return work.plan.n_rows() - 1;
+}
+
 void ask_for_samples_and_scores(Work& work, int32_t n_rows, int32_t n_vocab, std::mt19937& rng) {
   int32_t slot = 0;
-  for (int32_t row = 0; row < n_rows; ++row) {
-    work.plan.token_ids.push_back(static_cast<int32_t>(rng() % kInputs));
-    work.plan.input_slots.push_back(0);
-    work.plan.positions.push_back(0);
+  while (work.plan.n_rows() < n_rows) {
+    const int32_t row = add_row(work, rng);
     const int32_t n_samples = static_cast<int32_t>(one_of({0, 1, 1, 1, 3}, rng));
     for (int32_t i = 0; i < n_samples; ++i) work.plan.samples.push_back({row, slot++});
     const int32_t n_scores = static_cast<int32_t>(one_of({0, 0, 0, 1, 2}, rng));
@@ -130,17 +135,16 @@ struct Limits {
 };
 
 // Runs the same slots for some steps, fused and as a whole. Returns how many samples were compared.
-int32_t check_fused(const Model& model, const Limits& limits, std::mt19937& rng) {
+int32_t check_fused(const Model& model, const Limits& limits, const Work& work) {
   const int32_t n_vocab = model.config.vocab_size;
-  Work work;
-  ask_for_samples_and_scores(work, limits.n_rows, n_vocab, rng);
   ThreadPool one(1);
   ThreadPool two(2);
+  ThreadPool five(5);
   int32_t n_compared = 0;
   for (const CpuKernels* kernels : available_cpu_kernels()) {
     const Device plain{&one, kernels, limits.precision};
     const std::vector<std::vector<float>> rows = whole_rows(plain, model, work.plan);
-    for (ThreadPool* pool : {&one, &two}) {
+    for (ThreadPool* pool : {&one, &two, &five}) {
       CAPTURE(std::string(kernels->isa));
       CAPTURE(pool->n_threads());
       KvStorage kv({KvType::kF32, 1, 1, kHidden}, 1);
@@ -166,18 +170,25 @@ int32_t check_fused(const Model& model, const Limits& limits, std::mt19937& rng)
           REQUIRE(result.samples[k].id == reference_token(rows[row], starts[slot]));
           starts[slot].sampled.push_back(result.samples[k].id);
           std::vector<float> logits = rows[row];
-          REQUIRE(same_bits(result.samples[k], sample(plain, logits, states[slot], scratch)));
+          REQUIRE(same_bits(result.samples[k], sample_row(plain, logits, states[slot], scratch)));
           ++n_compared;
         }
         for (size_t k = 0; k < plan.scores.size(); ++k) {
           CAPTURE(k);
           const auto [row, target, n_top] = plan.scores[k];
-          REQUIRE(same_bits(result.scores[k], score(plain, rows[row], target, n_top, scratch)));
+          REQUIRE(same_bits(result.scores[k],
+                            with_logprobs_of_row(plain, rows[row], target, n_top, scratch)));
         }
       }
     }
   }
   return n_compared;
+}
+
+int32_t check_fused(const Model& model, const Limits& limits, std::mt19937& rng) {
+  Work work;
+  ask_for_samples_and_scores(work, limits.n_rows, model.config.vocab_size, rng);
+  return check_fused(model, limits, work);
 }
 
 }  // namespace
@@ -214,6 +225,31 @@ TEST_CASE("quantised heads in both precisions give the bits of whole rows") {
       check_fused(model, {40, 2, precision}, rng);
     }
   }
+}
+
+TEST_CASE("every kind of sample with and without log-probabilities equals whole rows") {
+  std::mt19937 rng(35);
+  ThreadPool pool(1);
+  const Model model = make_model(1100, TensorType::kF32, 1, pool, rng);
+  Work work;
+  for (const float temperature : {0.0f, 0.8f}) {
+    for (const int32_t top_k : {0, 1, 40, 128, 129}) {
+      for (const float top_p : {1.0f, 0.95f}) {
+        for (const int32_t n_top : {-1, 0, 5, 20}) {
+          Start start = random_start(rng, 1100);
+          start.params.temperature = temperature;
+          start.params.top_k = top_k;
+          start.params.top_p = top_p;
+          start.params.logprobs.reset();
+          if (n_top >= 0) start.params.logprobs = n_top;
+          const auto slot = static_cast<int32_t>(work.starts.size());
+          work.plan.samples.push_back({add_row(work, rng), slot});
+          work.starts.push_back(start);
+        }
+      }
+    }
+  }
+  check_fused(model, {work.plan.n_rows(), 3}, work);
 }
 
 TEST_CASE("a step that asks for nothing has no result") {

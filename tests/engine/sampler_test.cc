@@ -33,11 +33,33 @@ SampledToken run(const Device& device, const Job& job) {
   SamplerScratch scratch(static_cast<int32_t>(job.logits.size()));
   SamplerState state = start_sampler(job.start);
   std::vector<float> logits = job.logits;
-  const SampledToken token = sample(device, logits, state, scratch);
+  const SampledToken token = sample_row(device, logits, state, scratch);
   REQUIRE(std::memcmp(logits.data(), job.logits.data(), logits.size() * sizeof(float)) == 0);
   REQUIRE(state.last_token == token.id);
   REQUIRE(state.n_sampled == std::ssize(job.start.sampled) + 1);
   return token;
+}
+
+// The same from lists of the best logits, shown tiles in random order.
+int32_t run_by_lists(const Device& device, const Job& job, std::mt19937& rng) {
+  const int32_t n = static_cast<int32_t>(job.logits.size());
+  SamplerScratch scratch(n);
+  SamplerState state = start_sampler(job.start);
+  std::vector<float> logits = job.logits;
+  std::vector<int32_t> begins;
+  for (int32_t begin = 0; begin < n; begin += kVocabTile) begins.push_back(begin);
+  std::shuffle(begins.begin(), begins.end(), rng);
+  std::vector<TopList> lists(3);
+  for (TopList& list : lists) start_list(best_that_decide(state, n), list);
+  for (const int32_t begin : begins) {
+    const std::span<float> tile(logits.data() + begin, std::min(kVocabTile, n - begin));
+    show_changed_logits(device, tile, begin, state, scratch, lists[rng() % lists.size()]);
+  }
+  merge_list(lists[1], lists[0]);
+  merge_list(lists[2], lists[0]);
+  finish_list(lists[0]);
+  REQUIRE(std::memcmp(logits.data(), job.logits.data(), logits.size() * sizeof(float)) == 0);
+  return sample_from_best(device, lists[0].tokens, n, state, scratch).id;
 }
 
 // A random mix of parameters in the middle of an answer, over random logits.
@@ -77,12 +99,17 @@ TEST_CASE("the sampler gives the reference's tokens for random mixes of paramete
   for (const Device& device : test_devices()) {
     CAPTURE(std::string(device.kernels->isa));
     std::mt19937 rng(20240517);
+    int32_t n_by_lists = 0;
     for (int i = 0; i < 4000; ++i) {
       const int32_t sizes[] = {1, 7, 16, 100, 1000, 1024, 2500};
       const Job job = random_job(rng, sizes[i % std::size(sizes)]);
       CAPTURE(i);
       REQUIRE(run(device, job).id == reference_token(job.logits, job.start));
+      if (best_that_decide(start_sampler(job.start), sizes[i % std::size(sizes)]) == 0) continue;
+      REQUIRE(run_by_lists(device, job, rng) == run(device, job).id);
+      ++n_by_lists;
     }
+    CHECK(n_by_lists > 1500);
   }
 }
 
@@ -227,9 +254,26 @@ TEST_CASE("a sequence that yields and comes back goes on with the tokens it woul
     SamplerState state = start_sampler(job.start);
     for (int step = 0; step < 10; ++step) {
       std::vector<float> logits = job.logits;
-      const int32_t id = sample(device, logits, state, scratch).id;
+      const int32_t id = sample_row(device, logits, state, scratch).id;
       CHECK(run(device, job).id == id);  // started anew from the tokens so far
       job.start.sampled.push_back(id);
+    }
+  }
+}
+
+TEST_CASE("top_p of near-equal tokens and of few heavy ones keeps what a full sort keeps") {
+  std::mt19937 rng(15);
+  for (const float spread : {0.0f, 0.01f, 3.0f, 30.0f}) {
+    for (const float top_p : {1e-9f, 0.3f, 0.95f, 0.999f, 0.9999999f}) {
+      for (int i = 0; i < 20; ++i) {
+        Job job;
+        for (int id = 0; id < 6000; ++id) job.logits.push_back(spread * uniform(rng));
+        job.start.params.top_p = top_p;
+        job.start.key = rng();
+        CAPTURE(spread);
+        CAPTURE(top_p);
+        REQUIRE(run(test_devices().back(), job).id == reference_token(job.logits, job.start));
+      }
     }
   }
 }

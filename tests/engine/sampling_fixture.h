@@ -1,12 +1,15 @@
 // Random requests and logits, and what the reference makes of them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <random>
+#include <span>
 #include <vector>
 
+#include "engine/logprobs.h"
 #include "engine/philox.h"
 #include "engine/sampler.h"
 #include "kernels/reference/sampling.h"
@@ -50,6 +53,31 @@ inline int32_t reference_token(const std::vector<float>& logits, const Start& st
   return reference::sample(logits, c);
 }
 
+// What score and sample of a whole row of logits are, without a head.
+inline SampledToken with_logprobs_of_row(const Device& device, std::span<const float> logits,
+                                         int32_t id, int32_t n_top, SamplerScratch& scratch) {
+  const VocabKernels& kernels = *device.kernels->vocab;
+  std::vector<float> highest, sums;
+  for (size_t begin = 0; begin < logits.size(); begin += kVocabTile) {
+    const auto tile = logits.subspan(begin, std::min<size_t>(kVocabTile, logits.size() - begin));
+    const TileWeight weight = kernels.weigh_tile(tile.data(), static_cast<int32_t>(tile.size()));
+    highest.push_back(weight.highest);
+    sums.push_back(weight.sum);
+  }
+  TopList best;
+  start_list(n_top, best);
+  if (n_top > 0) show_logits(kernels, logits, 0, scratch, best);
+  finish_list(best);
+  return with_logprobs(log_sum_of(kernels, {highest, sums}), {logits[id], id}, best.tokens, n_top);
+}
+
+inline SampledToken sample_row(const Device& device, std::span<float> logits, SamplerState& state,
+                               SamplerScratch& scratch) {
+  const TokenLogit token = sample_from_row(device, logits, state, scratch);
+  if (!state.params.logprobs) return {token.id, 0.0f, {}};
+  return with_logprobs_of_row(device, logits, token.id, *state.params.logprobs, scratch);
+}
+
 inline float uniform(std::mt19937& rng) {
   return std::uniform_real_distribution<float>(0.0f, 1.0f)(rng);
 }
@@ -79,7 +107,7 @@ inline Start random_start(std::mt19937& rng, int32_t n_vocab) {
   Start start;
   SamplingParams& params = start.params;
   params.temperature = one_of({0.0f, 1e-4f, 0.3f, 1.0f, 1.0f, 2.0f, 1e6f}, rng);
-  params.top_k = static_cast<int32_t>(one_of({0, 0, 1, 2, 20, 300, 1e6f}, rng));
+  params.top_k = static_cast<int32_t>(one_of({0, 0, 1, 2, 20, 128, 300, 1e6f}, rng));
   params.top_p = one_of({1.0f, 1.0f, 1e-6f, 0.5f, 0.9f, 0.99f, uniform(rng) + 1e-9f}, rng);
   params.min_p = one_of({0.0f, 0.0f, 0.05f, 1.0f, uniform(rng)}, rng);
   if (uniform(rng) < 0.4f) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -26,11 +27,6 @@ std::vector<float> random_logits(int32_t n, uint32_t seed) {
   return logits;
 }
 
-bool keeps(const VocabWeights& rule, float logit, int32_t id) {
-  return std::isfinite(logit) &&
-         (logit > rule.min_logit || (logit == rule.min_logit && id < rule.tie_end));
-}
-
 std::vector<float> tile_sums(const CpuKernels& kernels, const std::vector<float>& logits,
                              const VocabWeights& rule) {
   std::vector<float> sums((logits.size() + kVocabTile - 1) / kVocabTile);
@@ -40,23 +36,19 @@ std::vector<float> tile_sums(const CpuKernels& kernels, const std::vector<float>
 
 }  // namespace
 
-TEST_CASE("argmax finds the highest finite logit, the lower id on a tie") {
+TEST_CASE("highest finds the highest finite logit") {
   for (const CpuKernels* kernels : available_cpu_kernels()) {
     CAPTURE(std::string(kernels->isa));
     for (const int32_t n : {1, 15, 16, 17, 1023, 1024, 1025, 5000}) {
       std::vector<float> logits = random_logits(n, n);
-      logits[n / 2] = 100.0f;
-      logits[n - 1] = 100.0f;
       logits[0] = n > 2 ? kNaN : logits[0];
       if (n > 4) logits[1] = kInfinity;
-      const BestLogit best = kernels->vocab->argmax(logits.data(), n);
-      CHECK(best.logit == 100.0f);
-      CHECK(best.id == n / 2);
-      CHECK(kernels->vocab->highest(logits.data(), n) == 100.0f);
+      for (const int32_t at : {n / 2, n - 1}) {
+        logits[at] = 100.0f + static_cast<float>(at);
+        CHECK(kernels->vocab->highest(logits.data(), n) == logits[at]);
+      }
     }
     const std::vector<float> nothing{kNaN, -kInfinity, kInfinity};
-    CHECK(kernels->vocab->argmax(nothing.data(), 3).logit == -kInfinity);
-    CHECK(kernels->vocab->argmax(nothing.data(), 3).id == 0);
     CHECK(kernels->vocab->highest(nothing.data(), 3) == -kInfinity);
   }
 }
@@ -64,23 +56,21 @@ TEST_CASE("argmax finds the highest finite logit, the lower id on a tie") {
 TEST_CASE("weights follow their rule; tile sums add them up") {
   for (const CpuKernels* kernels : available_cpu_kernels()) {
     CAPTURE(std::string(kernels->isa));
-    for (const int32_t n : {1, 40, 1024, 3000}) {
+    for (const int32_t n : {1, 40, 256, 3000}) {
       std::vector<float> logits = random_logits(n, 7 * n);
-      for (int32_t i = 5; i < n; i += 9) logits[i] = 1.0f;  // ties at the cut
       if (n > 30) logits[30] = kNaN;
+      if (n > 32) logits[32] = kInfinity;
       VocabWeights rule;
-      rule.max_logit = kernels->vocab->argmax(logits.data(), n).logit;
-      for (const int variant : {0, 1, 2, 3}) {
+      rule.max_logit = kernels->vocab->highest(logits.data(), n);
+      for (const int variant : {0, 1, 2}) {
         rule.temperature = variant == 1 ? 0.25f : 1.5f;
         rule.min_weight = variant == 2 ? 0.1f : 0.0f;
-        rule.min_logit = variant >= 1 ? 1.0f : -kInfinity;
-        rule.tie_end = variant == 3 ? n / 2 + 3 : 0;
         std::vector<float> weights(n);
-        kernels->vocab->weights(logits.data(), 0, n, rule, weights.data());
+        kernels->vocab->weights(logits.data(), n, rule, weights.data());
         std::vector<double> sums((n + kVocabTile - 1) / kVocabTile);
         for (int32_t i = 0; i < n; ++i) {
           double wanted = 0.0;
-          if (keeps(rule, logits[i], i)) {
+          if (std::isfinite(logits[i])) {
             wanted = std::exp(double(logits[i] - rule.max_logit) / rule.temperature);
           }
           if (wanted < rule.min_weight) wanted = 0.0;
@@ -91,10 +81,39 @@ TEST_CASE("weights follow their rule; tile sums add them up") {
         for (size_t t = 0; t < sums.size(); ++t) {
           CHECK(got[t] == doctest::Approx(sums[t]).epsilon(1e-6));
         }
-        // A part of the row gives the same bits as the whole.
-        std::vector<float> part(n - n / 3);
-        kernels->vocab->weights(logits.data(), n / 3, n, rule, part.data());
+        // A part of the row gives the same bits as the whole, also in place.
+        std::vector<float> part(logits.begin() + n / 3, logits.end());
+        kernels->vocab->weights(part.data(), n - n / 3, rule, part.data());
         CHECK(std::memcmp(part.data(), weights.data() + n / 3, part.size() * sizeof(float)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("a tile's weight is the sum of exp(logit - highest) of its finite logits") {
+  const std::vector<const CpuKernels*> all = available_cpu_kernels();
+  for (const int32_t n : {1, 15, 16, 17, 200, 255, 256}) {
+    CAPTURE(n);
+    std::vector<float> logits = random_logits(n, 3 * n);
+    for (const int variant : {0, 1, 2}) {  // finite, some not, none
+      for (int32_t i = 0; i < n && variant > 0; i += variant == 1 ? 3 : 1) {
+        logits[i] = i % 2 == 0 ? kNaN : kInfinity;
+      }
+      float highest = -kInfinity;
+      for (const float x : logits) {
+        if (std::isfinite(x)) highest = std::max(highest, x);
+      }
+      double sum = 0.0;
+      for (const float x : logits) {
+        if (std::isfinite(x)) sum += std::exp(double{x} - highest);
+      }
+      const TileWeight first = all[0]->vocab->weigh_tile(logits.data(), n);
+      CHECK(first.sum == doctest::Approx(sum).epsilon(1e-6));
+      for (const CpuKernels* kernels : all) {
+        CAPTURE(std::string(kernels->isa));
+        const TileWeight tile = kernels->vocab->weigh_tile(logits.data(), n);
+        CHECK(tile.highest == highest);
+        CHECK(std::memcmp(&tile.sum, &first.sum, sizeof(float)) == 0);
       }
     }
   }
@@ -126,10 +145,10 @@ TEST_CASE("the vocabulary kernels give the same bits on every instruction set") 
   const std::vector<const CpuKernels*> all = available_cpu_kernels();
   const std::vector<float> logits = random_logits(49152 + 5, 11);
   VocabWeights rule;
-  rule.max_logit = all[0]->vocab->argmax(logits.data(), 49157).logit;
+  rule.max_logit = all[0]->vocab->highest(logits.data(), 49157);
   rule.temperature = 0.7f;
-  for (const float min_logit : {-kInfinity, 3.0f}) {
-    rule.min_logit = min_logit;
+  for (const float min_weight : {0.0f, 1e-3f}) {
+    rule.min_weight = min_weight;
     const std::vector<float> wanted = tile_sums(*all[0], logits, rule);
     for (const CpuKernels* kernels : all) {
       CAPTURE(std::string(kernels->isa));

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -330,9 +331,12 @@ TEST_CASE("tiles hold every output of linear once; the kept rows are written as 
             CAPTURE(n_kept);
             std::vector<float> kept = a.out, seen = a.out;
             std::vector<int32_t> n_seen(seen.size());
+            std::atomic<int32_t> n_odd = 0;
             std::vector<std::byte> scratch(linear_tiles_scratch_bytes(device, n_rows, 96));
             linear_tiles(device, x, problem.packed, {kept.data(), n_kept, n_out, a.out_stride},
                          scratch, [&](const LinearTile& tile, int32_t) {
+                           n_odd += tile.col % kTileCols != 0;
+                           n_odd += tile.out.n_cols != std::min(n_out - tile.col, kTileCols);
                            for (int64_t r = 0; r < tile.out.n_rows; ++r) {
                              for (int64_t c = 0; c < tile.out.n_cols; ++c) {
                                const int64_t at = (tile.row + r) * a.out_stride + tile.col + c;
@@ -341,6 +345,7 @@ TEST_CASE("tiles hold every output of linear once; the kept rows are written as 
                              }
                            }
                          });
+            CHECK(n_odd == 0);
             CHECK(same_bits(seen, wanted));
             CHECK(std::count(n_seen.begin(), n_seen.end(), 1) == int64_t{n_rows} * n_out);
             const auto end = static_cast<int64_t>(n_kept) * a.out_stride;
