@@ -115,8 +115,8 @@ void collect_candidates(const VocabKernels& kernels, std::span<const float> logi
 // than that hold less than 1 - top_p together; half of it leaves room for rounding.
 std::span<Candidate> best_by_mass(const VocabKernels& kernels, std::span<const float> logits,
                                   const VocabWeights& rule, float top_p, SamplerScratch& scratch) {
-  constexpr double kFirstShare = 1.0 / 16;
-  constexpr double kNextShare = 1.0 / 8;
+  constexpr double kFirstShare = 1.0 / 128;
+  constexpr double kNextShare = 1.0 / 16;
   const double total = total_weight(kernels, logits, rule, scratch);
   const uint64_t needed = mass_needed(top_p, total * kMassUnits);
   const double rest = (1.0 - top_p) * total;
@@ -181,8 +181,10 @@ void show_logits(const VocabKernels& kernels, std::span<const float> logits, int
                  SamplerScratch& scratch, TopList& list) {
   for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
     const int32_t end = tile_end(begin, size_of(logits));
-    // Few tiles of a row come further than this.
-    if (!(kernels.highest(logits.data() + begin, end - begin) > list.above)) continue;
+    const float highest = kernels.highest(logits.data() + begin, end - begin);
+    if (!(highest > list.above)) continue;
+    // Few tiles of a row come this far.
+    if (list.k == 1) list.above = std::nextafter(highest, -kInfinity);
     const int32_t n_ids =
         kernels.collect_above(logits.data(), begin, end, list.above, scratch.tile_ids.data());
     for (int32_t i = 0; i < n_ids; ++i) {
