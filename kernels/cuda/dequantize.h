@@ -1,4 +1,6 @@
-// Quantised weights as dense values: for cuBLAS, and for embedding lookups.
+// Outputs of a quantised matrix as dense rows, for cuBLAS.
+//
+// Blocks of 256 threads make 16 outputs x 256 k; 8.25 KiB of shared memory.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,25 +12,16 @@
 
 namespace prefold::cuda {
 
-// out = the whole matrix, row-major (n_out, n_in) of `type`: d * q + m rounded once, as gemm has
-// it.
+// out = outputs [first_output, first_output + n_outputs), row-major (n_outputs, n_in) of T: d * q +
+// m rounded once, as gemm.h multiplies it.
 struct DequantizeArgs {
-  DeviceMatrix weight;  // kW8 or kW4
-  FloatType type = FloatType::kF16;
-  void* out = nullptr;  // 16-byte aligned
+  DeviceMatrix weight;               // kW8 or kW4
+  int32_t first_output = 0;          // a multiple of 8
+  int32_t n_outputs = 0;             // > 0, a multiple of 8
+  FloatType type = FloatType::kF16;  // T: kF16, or kBf16 from sm_80 on
+  void* out = nullptr;               // 16-byte aligned
 };
-[[nodiscard]] cudaError_t launch_dequantize(const DequantizeArgs& args, cudaStream_t stream);
 
-// out.row(i) = row ids[i] of a matrix of any format, in f32 (dense f16 and bf16 widened; quantised
-// d * q + m rounded once to f32).
-struct GatherWeightRowsArgs {
-  DeviceMatrix weight;
-  const int32_t* ids = nullptr;  // n_rows device ids in [0, n_out)
-  int32_t n_rows = 0;            // > 0
-  float* out = nullptr;          // (n_rows, n_in), 16-byte aligned
-  int64_t out_stride = 0;        // in floats, a multiple of 4
-};
-[[nodiscard]] cudaError_t launch_gather_weight_rows(const GatherWeightRowsArgs& args,
-                                                    cudaStream_t stream);
+[[nodiscard]] cudaError_t launch_dequantize(const DequantizeArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

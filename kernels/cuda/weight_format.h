@@ -45,7 +45,7 @@ struct DeviceMatrix {
   const void* scales = nullptr;  // null if dense; 16-byte aligned
 };
 
-// A matrix with an optional f32 bias of n_out values (null: none; 8-byte aligned).
+// A matrix with an optional f32 bias of n_out values (null: none; 16-byte aligned).
 struct DeviceLinear {
   DeviceMatrix weight;
   const float* bias = nullptr;

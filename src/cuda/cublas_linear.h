@@ -1,5 +1,6 @@
 // Matrix products by cuBLAS: f16 or bf16 operands, f32 accumulation. Quantised weights are
-// dequantised into scratch first. Summation order is cuBLAS's: no identity over row counts.
+// dequantised into scratch first. The order of summation is cuBLAS's and depends on the shape: what
+// must not depend on the number of rows cannot use it.
 #pragma once
 
 #include <cublas_v2.h>
@@ -11,11 +12,13 @@
 
 namespace prefold::cuda {
 
-// Throws Error "CUDA: <what>: <message> (<name>)".
+// Throws Error "CUDA: <what>: <cuBLAS's message> (<its name>)".
 void check_cublas(const char* what, cublasStatus_t status);
 
-// A handle whose work runs on `stream`, in the caller's workspace (device memory, 256-byte
-// aligned), so that nothing is allocated later, also in a captured graph.
+inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;  // what Hopper wants, the most
+
+// A handle whose work runs on `stream`, in a workspace of the caller's (device memory, 256-byte
+// aligned), so that nothing is allocated later, nor in a captured graph.
 class CublasHandle {
  public:
   CublasHandle(cudaStream_t stream, std::span<std::byte> workspace);
@@ -29,14 +32,12 @@ class CublasHandle {
   cublasHandle_t handle_ = nullptr;
 };
 
-inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;
+// The product of launch_gemm with the same args (args.tile is not used), on the handle's stream,
+// save that with kStore a bias is rounded to T before it is added. Quantised weights pass through
+// `scratch` (device memory, 256-byte aligned), as many outputs at a time as fit: at least 16.
+void cublas_linear(cublasHandle_t handle, const GemmArgs& args, std::span<std::byte> scratch);
 
-// As launch_gemm with args (args.tile is not used). scratch: device memory, 256-byte aligned, at
-// least cublas_scratch_bytes(args.linear.weight).
-void cublas_linear(cublasHandle_t handle, cudaStream_t stream, const GemmArgs& args,
-                   std::span<std::byte> scratch);
-
-// n_out * n_in * 2 if quantised; 0 if dense.
+// Scratch for a matrix: all its outputs in T, or 128 MiB if that is less; 0 if it is dense.
 size_t cublas_scratch_bytes(const DeviceMatrix& weight);
 
 }  // namespace prefold::cuda
