@@ -15,7 +15,7 @@ namespace prefold::cuda {
 // out = outputs [first_output, first_output + n_outputs), row-major (n_outputs, n_in) of T: d * q +
 // m rounded once, as gemm.h multiplies it.
 struct DequantizeArgs {
-  DeviceMatrix weight;               // kW8 or kW4
+  DeviceMatrix weight = {};          // kW8 or kW4
   int32_t first_output = 0;          // a multiple of 8
   int32_t n_outputs = 0;             // > 0, a multiple of 8
   FloatType type = FloatType::kF16;  // T: kF16, or kBf16 from sm_80 on

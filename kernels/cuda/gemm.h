@@ -34,7 +34,7 @@ struct GemmArgs {
   const void* x = nullptr;  // (n_rows, weight.n_in) of T, 16-byte aligned
   int64_t x_stride = 0;     // in elements, a multiple of 8
   int32_t n_rows = 0;       // > 0
-  DeviceLinear linear;
+  DeviceLinear linear = {};
   void* out = nullptr;     // (n_rows, weight.n_out) of T or f32, 16-byte aligned; not x
   int64_t out_stride = 0;  // in elements, a multiple of 8
 };

@@ -47,7 +47,7 @@ struct DeviceMatrix {
 
 // A matrix with an optional f32 bias of n_out values (null: none; 16-byte aligned).
 struct DeviceLinear {
-  DeviceMatrix weight;
+  DeviceMatrix weight = {};
   const float* bias = nullptr;
 };
 

@@ -30,9 +30,9 @@ struct LinearContext {
   int32_t n_sms = 0;  // multiprocessors of the device
   // Our own kernels only: an output's bits depend on its row of x and the weights alone.
   bool deterministic = false;
-  CublasRows cublas_rows;
-  cublasHandle_t cublas = nullptr;  // on `stream`; not used if deterministic
-  std::span<std::byte> scratch;     // cublas_scratch_bytes of the largest matrix; as `cublas`
+  CublasRows cublas_rows = {};
+  cublasHandle_t cublas = nullptr;    // on `stream`; not used if deterministic
+  std::span<std::byte> scratch = {};  // cublas_scratch_bytes of the largest matrix; as `cublas`
 };
 
 // Rows of activations in device memory, 16-byte aligned.
