@@ -4,8 +4,8 @@
 // order, into one f32 accumulator that starts at 0; never split, the same in every tile. So an
 // output's bits depend on its row of x and its column of W alone. Quants become T in registers.
 //
-// Blocks of 128 threads; x and weights pass through shared memory in stages (cp.async; plain copies
-// on sm_75), 64 KiB at most. bf16 needs sm_80.
+// Blocks of 128 threads (64 with k32x64 and k64x64); x and weights pass through shared memory in
+// stages (cp.async; plain copies on sm_75), 48 KiB at most. bf16 needs sm_80.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,11 +25,11 @@ enum class GemmOutput : uint8_t {
 };
 
 // Rows x outputs of a block's tile.
-enum class GemmTile : uint8_t { k16x32, k16x64, k32x64, k64x64, k128x128 };
+enum class GemmTile : uint8_t { k8x32, k8x64, k16x32, k16x64, k32x64, k64x64, k128x128 };
 
 struct GemmArgs {
   FloatType type = FloatType::kF16;  // T: of x, and of a dense weight; kF16 or kBf16
-  GemmTile tile = GemmTile::k16x32;
+  GemmTile tile = GemmTile::k8x32;
   GemmOutput output = GemmOutput::kStore;
   const void* x = nullptr;  // (n_rows, weight.n_in) of T, 16-byte aligned
   int64_t x_stride = 0;     // in elements, a multiple of 8

@@ -9,87 +9,11 @@
 #include <type_traits>
 
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_stage.cuh"
 #include "kernels/cuda/quants.cuh"
 #include "kernels/cuda/tensor_core.cuh"
 
 namespace prefold::cuda {
-
-inline constexpr int kGemmThreads = 128;
-inline constexpr int kGemmSharedBytes = 48 * 1024;
-
-// A block's kRows x kOutputs outputs, kRows / kWarpRows x kOutputs / kWarpOutputs warps, kK of k a
-// stage.
-template <int kRows_, int kOutputs_, int kWarpRows_, int kWarpOutputs_, int kK_>
-struct GemmShape {
-  static constexpr int kRows = kRows_, kOutputs = kOutputs_, kK = kK_;
-  static constexpr int kWarpRows = kWarpRows_, kWarpOutputs = kWarpOutputs_;
-  static constexpr int kWarpsOverOutputs = kOutputs / kWarpOutputs;
-  static_assert(kRows / kWarpRows * kWarpsOverOutputs * 32 == kGemmThreads);
-};
-
-// Shared memory of one stage: x, then weights (dense ones row-major like x, or units of quants),
-// then scales; all by 32 k except the row-major parts.
-template <class Shape, WeightFormat kFormat>
-struct GemmStage {
-  static constexpr bool kDense = kFormat == WeightFormat::kDense;
-  static constexpr int kGroups = Shape::kK / kWeightGroup;
-  static constexpr int kRowBytes = Shape::kK * 2;
-  static constexpr int kUnitBytes = unit_bytes(kFormat), kScaleBytes = scale_bytes(kFormat);
-  static constexpr int kOutputBytes = kUnitBytes / kWeightUnitOutputs;  // of a group's quants
-  static constexpr int kUnitsBytes = Shape::kOutputs * kOutputBytes;    // of one group
-  static constexpr int kScalesBytes = kDense ? 0 : Shape::kOutputs * kScaleBytes;
-  static constexpr int kWeightOffset = Shape::kRows * kRowBytes;
-  static constexpr int kScaleOffset =
-      kWeightOffset + (kDense ? Shape::kOutputs * kRowBytes : kGroups * kUnitsBytes);
-  static constexpr int kBytes = kScaleOffset + kGroups * kScalesBytes;
-  static constexpr int kStages = std::min(8, kGemmSharedBytes / kBytes);
-  static_assert(kStages >= 2);
-};
-
-// Where chunk (16 bytes) `chunk` of row `row` lies among rows of kRowBytes: permuted so that a
-// chunk of 8 consecutive rows, and 8 consecutive chunks, are in different banks.
-template <int kRowBytes>
-__device__ __forceinline__ int swizzled(int row, int chunk) {
-  static_assert(kRowBytes == 64 || kRowBytes % 128 == 0);
-  const int turn = kRowBytes == 64 ? row >> 1 & 3 : row & 7;
-  return row * kRowBytes + (chunk ^ turn) * 16;
-}
-
-// Rows [first_row, first_row + kRows) and k [k, k + kK) of a row-major matrix to shared memory;
-// zeros where there are none.
-template <int kRows, int kK>
-__device__ __forceinline__ void copy_rows(uint32_t to, const void* from, int64_t stride, int n_rows,
-                                          int n_k, int first_row, int k) {
-  constexpr int kRowChunks = kK / 8;
-  static_assert(kRows * kRowChunks % kGemmThreads == 0 && kGemmThreads % kRowChunks == 0);
-  const int chunk = threadIdx.x % kRowChunks;
-  const int row = threadIdx.x / kRowChunks;
-  const char* source =
-      static_cast<const char*>(from) + ((first_row + row) * stride + k + chunk * 8) * 2;
-#pragma unroll
-  for (int i = 0; i < kRows; i += kGemmThreads / kRowChunks) {
-    const bool valid = first_row + row + i < n_rows && k + chunk * 8 < n_k;
-    copy_16_async(to + swizzled<kK * 2>(row + i, chunk), valid ? source + i * stride * 2 : from,
-                  valid);
-  }
-}
-
-// kGroups pieces of kPieceBytes, pitch bytes apart in global memory, of which `valid_bytes` are
-// there in each of the first n_pieces; zeros elsewhere.
-template <int kGroups, int kPieceBytes>
-__device__ __forceinline__ void copy_pieces(uint32_t to, const char* from, int64_t pitch,
-                                            int n_pieces, int64_t valid_bytes) {
-  constexpr int kPieceChunks = kPieceBytes / 16;
-  constexpr int kChunks = kGroups * kPieceChunks;
-#pragma unroll
-  for (int i = 0; i < kChunks; i += kGemmThreads) {
-    const int idx = i + threadIdx.x;
-    if (kChunks % kGemmThreads != 0 && idx >= kChunks) break;
-    const int piece = idx / kPieceChunks, offset = idx % kPieceChunks * 16;
-    const bool valid = piece < n_pieces && offset < valid_bytes;
-    copy_16_async(to + idx * 16, valid ? from + piece * pitch + offset : from, valid);
-  }
-}
 
 template <class T, WeightFormat kFormat, class Shape>
 class GemmBlock {
@@ -99,29 +23,66 @@ class GemmBlock {
   __device__ __forceinline__ GemmBlock(const GemmArgs& args, char* shared)
       : args_(args),
         shared_(shared),
-        stages_(shared_address(shared)),
         lane_(threadIdx.x % 32),
         first_row_(blockIdx.x * Shape::kRows),
         first_output_(blockIdx.y * Shape::kOutputs),
         warp_row_(threadIdx.x / 32 / Shape::kWarpsOverOutputs * Shape::kWarpRows),
-        warp_output_(threadIdx.x / 32 % Shape::kWarpsOverOutputs * Shape::kWarpOutputs) {}
+        warp_output_(threadIdx.x / 32 % Shape::kWarpsOverOutputs * Shape::kWarpOutputs) {
+    x_first_ = kHalfTiles ? swizzled<Stage::kRowBytes>(warp_row_ + lane_ % 8, lane_ / 8)
+                          : swizzled<Stage::kRowBytes>(warp_row_ + lane_ % 16, lane_ / 16);
+    weight_first_ =
+        Stage::kWeightOffset +
+        (Stage::kDense ? swizzled<Stage::kRowBytes>(warp_output_ + lane_ % 8, lane_ / 8)
+                       : warp_output_ * Stage::kOutputBytes + lane_ * (Stage::kUnitBytes / 32));
+    scale_first_ = Stage::kScaleOffset + (warp_output_ + lane_ / 4) * Stage::kScaleBytes;
+    keep(x_first_);
+    keep(weight_first_);
+    keep(scale_first_);
+  }
 
   __device__ __forceinline__ void run() {
-    const int n_stages = (args_.linear.weight.n_in + Shape::kK - 1) / Shape::kK;
-#pragma unroll
-    for (int i = 0; i < Stage::kStages - 1; ++i) {
-      if (i < n_stages) copy_stage(i, i);
-      commit_copies();
-    }
-    int slot = 0, free_slot = Stage::kStages - 1;
-    for (int i = 0; i < n_stages; ++i) {
-      wait_copies<Stage::kStages - 2>();
-      __syncthreads();  // stage i is there for all, and all have done with stage i - 1
-      if (i + Stage::kStages - 1 < n_stages) copy_stage(i + Stage::kStages - 1, free_slot);
-      commit_copies();
-      multiply_stage(stages_ + slot * Stage::kBytes, i * Shape::kK);
-      free_slot = slot;
-      slot = slot + 1 == Stage::kStages ? 0 : slot + 1;
+    const DeviceMatrix& weight = args_.linear.weight;
+    XCopier x(static_cast<const T*>(args_.x) + first_row_ * args_.x_stride, args_.x_stride * 2,
+              Shape::kK * 2, args_.n_rows - first_row_, XCopier::kAll);
+    x.zero_absent(shared_, Stage::kBytes, Stage::kStages);
+    const int n_outputs = weight.n_out - first_output_;
+    if constexpr (Stage::kDense) {
+      DenseCopier rows(
+          static_cast<const T*>(weight.values) + first_output_ * static_cast<int64_t>(weight.n_in),
+          static_cast<int64_t>(weight.n_in) * 2, Shape::kK * 2, n_outputs, DenseCopier::kAll);
+      rows.zero_absent(shared_ + Stage::kWeightOffset, Stage::kBytes, Stage::kStages);
+      multiply_all([&](uint32_t stage, int k_left) {
+        if (whole(k_left)) {
+          x.copy(stage);
+          rows.copy(stage + Stage::kWeightOffset);
+        } else {
+          x.copy_part(stage, XCopier::kAll, k_left / 8);
+          rows.copy_part(stage + Stage::kWeightOffset, DenseCopier::kAll, k_left / 8);
+        }
+      });
+    } else {
+      const int64_t unit_pitch = static_cast<int64_t>(weight.n_out) * Stage::kOutputBytes;
+      const int64_t scale_pitch = static_cast<int64_t>(weight.n_out) * Stage::kScaleBytes;
+      UnitCopier units(
+          static_cast<const char*>(weight.values) + first_output_ * Stage::kOutputBytes, unit_pitch,
+          unit_pitch * Stage::kGroups, UnitCopier::kAll, n_outputs * Stage::kOutputBytes / 16);
+      ScaleCopier scales(
+          static_cast<const char*>(weight.scales) + first_output_ * Stage::kScaleBytes, scale_pitch,
+          scale_pitch * Stage::kGroups, ScaleCopier::kAll, n_outputs * Stage::kScaleBytes / 16);
+      units.zero_absent(shared_ + Stage::kWeightOffset, Stage::kBytes, Stage::kStages);
+      scales.zero_absent(shared_ + Stage::kScaleOffset, Stage::kBytes, Stage::kStages);
+      multiply_all([&](uint32_t stage, int k_left) {
+        if (whole(k_left)) {
+          x.copy(stage);
+          units.copy(stage + Stage::kWeightOffset);
+          scales.copy(stage + Stage::kScaleOffset);
+        } else {
+          const int n_groups = k_left / kWeightGroup;
+          x.copy_part(stage, XCopier::kAll, k_left / 8);
+          units.copy_part(stage + Stage::kWeightOffset, n_groups, UnitCopier::kAll);
+          scales.copy_part(stage + Stage::kScaleOffset, n_groups, ScaleCopier::kAll);
+        }
+      });
     }
     if (args_.output == GemmOutput::kStore) {
       store();
@@ -131,95 +92,114 @@ class GemmBlock {
   }
 
  private:
-  static constexpr int kRowTiles = Shape::kWarpRows / 16;
+  static constexpr bool kHalfTiles = Shape::kWarpRows == 8;
+  static constexpr int kRowTiles = kHalfTiles ? 1 : Shape::kWarpRows / 16;
+  static constexpr int kHalves = kHalfTiles ? 1 : 2;  // of 8 rows in a tile of the tensor cores
   static constexpr int kOutputTiles = Shape::kWarpOutputs / 8;
+  template <int kPieces, int kPieceBytes, bool kSwizzled>
+  using Copier = StageCopier<Shape::kThreads, kPieces, kPieceBytes / 16, kSwizzled>;
+  using XCopier = Copier<Shape::kRows, Stage::kRowBytes, true>;
+  using DenseCopier = Copier<Shape::kOutputs, Stage::kRowBytes, true>;
+  using UnitCopier = Copier<Stage::kGroups, Stage::kUnitsBytes, false>;
+  using ScaleCopier = Copier<Stage::kGroups, Stage::kScalesBytes, false>;
 
-  __device__ __forceinline__ void copy_stage(int stage, int slot) {
-    const DeviceMatrix& weight = args_.linear.weight;
-    const uint32_t to = stages_ + slot * Stage::kBytes;
-    const int k = stage * Shape::kK;
-    copy_rows<Shape::kRows, Shape::kK>(to, args_.x, args_.x_stride, args_.n_rows, weight.n_in,
-                                       first_row_, k);
-    if constexpr (kFormat == WeightFormat::kDense) {
-      copy_rows<Shape::kOutputs, Shape::kK>(to + Stage::kWeightOffset, weight.values, weight.n_in,
-                                            weight.n_out, weight.n_in, first_output_, k);
-    } else {
-      const int group = k / kWeightGroup, n_groups = weight.n_in / kWeightGroup - group;
-      const int n_outputs = weight.n_out - first_output_;
-      const int64_t at = static_cast<int64_t>(group) * weight.n_out + first_output_;
-      copy_pieces<Stage::kGroups, Stage::kUnitsBytes>(
-          to + Stage::kWeightOffset,
-          static_cast<const char*>(weight.values) + at * Stage::kOutputBytes,
-          static_cast<int64_t>(weight.n_out) * Stage::kOutputBytes, n_groups,
-          n_outputs * Stage::kOutputBytes);
-      copy_pieces<Stage::kGroups, Stage::kScalesBytes>(
-          to + Stage::kScaleOffset,
-          static_cast<const char*>(weight.scales) + at * Stage::kScaleBytes,
-          static_cast<int64_t>(weight.n_out) * Stage::kScaleBytes, n_groups,
-          n_outputs * Stage::kScaleBytes);
+  static __device__ __forceinline__ bool whole(int k_left) {
+    return Stage::kGroups == 1 || k_left >= Shape::kK;
+  }
+
+  // copy(stage, k_left): copies the next stage to this shared address; k_left of k are left.
+  template <class Copy>
+  __device__ __forceinline__ void multiply_all(const Copy& copy) {
+    const uint32_t stages = shared_address(shared_);
+    int to_copy = args_.linear.weight.n_in;  // of k
+#pragma unroll
+    for (int i = 0; i < Stage::kStages - 1; ++i) {
+      if (to_copy > 0) copy(stages + i * Stage::kBytes, to_copy);
+      commit_copies();
+      to_copy -= Shape::kK;
+    }
+    int stage = 0, free_stage = (Stage::kStages - 1) * Stage::kBytes;  // as bytes
+    for (int k_left = args_.linear.weight.n_in; k_left > 0; k_left -= Shape::kK) {
+      wait_copies<Stage::kStages - 2>();
+      __syncthreads();  // this stage is there for all, and all have done with the one before
+      if (to_copy > 0) copy(stages + free_stage, to_copy);
+      commit_copies();
+      to_copy -= Shape::kK;
+      multiply_stage(stage, k_left);
+      free_stage = stage;
+      stage = stage == (Stage::kStages - 1) * Stage::kBytes ? 0 : stage + Stage::kBytes;
     }
   }
 
-  __device__ __forceinline__ void multiply_stage(uint32_t stage, int k) {
-#pragma unroll
-    for (int group = 0; group < Stage::kGroups; ++group) {
-      if (Stage::kGroups > 1 && k + group * kWeightGroup >= args_.linear.weight.n_in) break;
+  __device__ __forceinline__ void multiply_stage(int stage, int k_left) {
+    static_for<Stage::kGroups>([&]<int kGroup>() {
+      if (Stage::kGroups > 1 && kGroup * kWeightGroup >= k_left) return;
       uint32_t x[2][kRowTiles][4];
-#pragma unroll
-      for (int step = 0; step < 2; ++step) {
-#pragma unroll
-        for (int i = 0; i < kRowTiles; ++i) {
-          const int row = warp_row_ + i * 16 + lane_ % 16;
-          const int chunk = group * 4 + step * 2 + lane_ / 16;
-          load_matrices(stage + swizzled<Stage::kRowBytes>(row, chunk), x[step][i]);
-        }
-      }
-#pragma unroll
-      for (int j = 0; j < kOutputTiles; ++j) {
+      load_x<kGroup>(stage, x);
+      static_for<kOutputTiles>([&]<int kTile>() {
         uint32_t w[4];
-        load_weights(stage, group, j, w);
+        load_weights<kGroup, kTile>(stage, w);
 #pragma unroll
         for (int step = 0; step < 2; ++step) {
 #pragma unroll
           for (int i = 0; i < kRowTiles; ++i) {
-            multiply_add<T>(acc_[i][j], x[step][i], w[2 * step], w[2 * step + 1]);
+            multiply_add<T>(acc_[i][kTile], x[step][i], w[2 * step], w[2 * step + 1]);
           }
         }
+      });
+    });
+  }
+
+  // The A operands of both k16 steps of a group.
+  template <int kGroup>
+  __device__ __forceinline__ void load_x(int stage, uint32_t (&x)[2][kRowTiles][4]) const {
+    const uint32_t first = shared_address(shared_) + stage + x_first_;
+    if constexpr (kHalfTiles) {
+      uint32_t both[4];
+      load_matrices<kGroup / 2 * 128>(chunks_on<kGroup % 2 * 4>(first), both);
+#pragma unroll
+      for (int step = 0; step < 2; ++step) {
+        x[step][0][0] = both[2 * step];
+        x[step][0][2] = both[2 * step + 1];
+        x[step][0][1] = x[step][0][3] = 0;
       }
+    } else {
+      static_for<2>([&]<int kHalf>() {
+        constexpr int kStep = kGroup * 2 + kHalf;
+        static_for<kRowTiles>([&]<int kTile>() {
+          load_matrices<kTile * 16 * Stage::kRowBytes + kStep / 4 * 128>(
+              chunks_on<kStep % 4 * 2>(first), x[kHalf][kTile]);
+        });
+      });
     }
   }
 
-  // The B operands of both k16 steps of a group, of the warp's j-th 8 outputs.
-  __device__ __forceinline__ void load_weights(uint32_t stage, int group, int j,
-                                               uint32_t (&w)[4]) const {
-    const int output = warp_output_ + j * 8;
-    if constexpr (kFormat == WeightFormat::kDense) {
-      load_matrices(stage + Stage::kWeightOffset +
-                        swizzled<Stage::kRowBytes>(output + lane_ % 8, group * 4 + lane_ / 8),
-                    w);
+  // The address kChunks chunks further along a swizzled row, from one of its first chunks; kChunks
+  // is even and less than 8. Stages are aligned to 128 bytes, so that this is one instruction.
+  template <int kChunks>
+  static __device__ __forceinline__ uint32_t chunks_on(uint32_t first) {
+    return first ^ kChunks * 16;
+  }
+
+  // The B operands of both k16 steps of a group, of the warp's kTile-th 8 outputs.
+  template <int kGroup, int kTile>
+  __device__ __forceinline__ void load_weights(int stage, uint32_t (&w)[4]) const {
+    if constexpr (Stage::kDense) {
+      const uint32_t first = shared_address(shared_) + stage + weight_first_;
+      load_matrices<kTile * 8 * Stage::kRowBytes + kGroup / 2 * 128>(
+          chunks_on<kGroup % 2 * 4>(first), w);
     } else {
-      const uint32_t unit =
-          stage + Stage::kWeightOffset + group * Stage::kUnitsBytes + output * Stage::kOutputBytes;
-      const uint32_t scale = stage + Stage::kScaleOffset + group * Stage::kScalesBytes +
-                             (output + lane_ / 4) * Stage::kScaleBytes;
-      LaneQuants<kFormat> quants;
-      uint32_t scales;
+      const char* unit =
+          shared_ + stage + weight_first_ + kGroup * Stage::kUnitsBytes + kTile * Stage::kUnitBytes;
+      const char* scale = shared_ + stage + scale_first_ + kGroup * Stage::kScalesBytes +
+                          kTile * 8 * Stage::kScaleBytes;
       if constexpr (kFormat == WeightFormat::kW4) {
-        asm volatile("ld.shared.b32 %0, [%1];\n"
-                     : "=r"(quants.word)
-                     : "r"(unit + lane_ * 4)
-                     : "memory");
-        asm volatile("ld.shared.b32 %0, [%1];\n" : "=r"(scales) : "r"(scale) : "memory");
+        dequantize<T>(LaneQuants<kFormat>{*reinterpret_cast<const uint32_t*>(unit)},
+                      *reinterpret_cast<const uint32_t*>(scale), w);
       } else {
-        asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];\n"
-                     : "=r"(quants.words.x), "=r"(quants.words.y)
-                     : "r"(unit + lane_ * 8)
-                     : "memory");
-        uint16_t half;
-        asm volatile("ld.shared.b16 %0, [%1];\n" : "=h"(half) : "r"(scale) : "memory");
-        scales = half;
+        dequantize<T>(LaneQuants<kFormat>{*reinterpret_cast<const uint2*>(unit)},
+                      *reinterpret_cast<const uint16_t*>(scale), w);
       }
-      dequantize<T>(quants, scales, w);
     }
   }
 
@@ -239,7 +219,7 @@ class GemmBlock {
 #pragma unroll
     for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
+      for (int half = 0; half < kHalves; ++half) {
         const int row = first_row_ + warp_row_ + i * 16 + half * 8 + lane_ / 4;
         if (row >= args_.n_rows) continue;
 #pragma unroll
@@ -263,12 +243,11 @@ class GemmBlock {
   __device__ __forceinline__ void store() {
     constexpr int kRowBytes = Shape::kOutputs * 2, kRowChunks = kRowBytes / 16;
     static_assert(Shape::kRows * kRowBytes <= Stage::kStages * Stage::kBytes);
-    wait_copies<0>();
-    __syncthreads();
+    __syncthreads();  // no copy is under way: all have been waited for
 #pragma unroll
     for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
+      for (int half = 0; half < kHalves; ++half) {
         const int row = warp_row_ + i * 16 + half * 8 + lane_ / 4;
 #pragma unroll
         for (int j = 0; j < kOutputTiles; ++j) {
@@ -279,7 +258,7 @@ class GemmBlock {
       }
     }
     __syncthreads();
-    for (int idx = threadIdx.x; idx < Shape::kRows * kRowChunks; idx += kGemmThreads) {
+    for (int idx = threadIdx.x; idx < Shape::kRows * kRowChunks; idx += Shape::kThreads) {
       const int row = idx / kRowChunks, chunk = idx % kRowChunks;
       const int output = first_output_ + chunk * 8;
       if (first_row_ + row >= args_.n_rows || output >= args_.linear.weight.n_out) continue;
@@ -291,15 +270,17 @@ class GemmBlock {
 
   const GemmArgs& args_;
   char* shared_;
-  uint32_t stages_;  // shared address of the first stage
   int lane_;
   int first_row_, first_output_;  // of the block
   int warp_row_, warp_output_;    // of the warp, in the block
+  // What the lane reads first of a stage, in bytes from its begin.
+  int x_first_, weight_first_, scale_first_;
   float acc_[kRowTiles][kOutputTiles][4] = {};
 };
 
 template <class T, WeightFormat kFormat, class Shape>
-__global__ void __launch_bounds__(kGemmThreads) gemm_kernel(const __grid_constant__ GemmArgs args) {
+__global__ void __launch_bounds__(Shape::kThreads)
+    gemm_kernel(const __grid_constant__ GemmArgs args) {
 #if __CUDA_ARCH__ >= 800
   constexpr bool kSupported = true;
 #else
@@ -319,7 +300,7 @@ cudaError_t launch_gemm_shape(const GemmArgs& args, cudaStream_t stream) {
   const dim3 grid((args.n_rows + Shape::kRows - 1) / Shape::kRows,
                   (args.linear.weight.n_out + Shape::kOutputs - 1) / Shape::kOutputs);
   gemm_kernel<T, kFormat, Shape>
-      <<<grid, kGemmThreads, Stage::kStages * Stage::kBytes, stream>>>(args);
+      <<<grid, Shape::kThreads, Stage::kStages * Stage::kBytes, stream>>>(args);
   return cudaGetLastError();
 }
 
@@ -328,14 +309,18 @@ cudaError_t launch_gemm_tile(const GemmArgs& args, cudaStream_t stream) {
   // Dense weights take four times the shared memory of 4-bit ones: fewer k a stage there.
   constexpr int kSmallK = kFormat == WeightFormat::kDense ? 64 : 128;
   switch (args.tile) {
+    case GemmTile::k8x32:
+      return launch_gemm_shape<T, kFormat, GemmShape<8, 32, 8, 8, kSmallK>>(args, stream);
+    case GemmTile::k8x64:
+      return launch_gemm_shape<T, kFormat, GemmShape<8, 64, 8, 16, kSmallK>>(args, stream);
     case GemmTile::k16x32:
       return launch_gemm_shape<T, kFormat, GemmShape<16, 32, 16, 8, kSmallK>>(args, stream);
     case GemmTile::k16x64:
       return launch_gemm_shape<T, kFormat, GemmShape<16, 64, 16, 16, kSmallK>>(args, stream);
     case GemmTile::k32x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<32, 64, 32, 16, 64>>(args, stream);
+      return launch_gemm_shape<T, kFormat, GemmShape<32, 64, 32, 32, 64>>(args, stream);
     case GemmTile::k64x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<64, 64, 32, 32, 64>>(args, stream);
+      return launch_gemm_shape<T, kFormat, GemmShape<64, 64, 64, 32, 64>>(args, stream);
     case GemmTile::k128x128:
       return launch_gemm_shape<T, kFormat, GemmShape<128, 128, 64, 64, 32>>(args, stream);
   }

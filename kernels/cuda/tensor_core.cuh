@@ -13,17 +13,26 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
-// 16 bytes from global to shared memory, or 16 zero bytes if not `valid` (then `from` is not read).
-__device__ __forceinline__ void copy_16_async(uint32_t to, const void* from, bool valid) {
+// 16 bytes from global memory to kOffset bytes after a shared address, if bit kBit of `which` is
+// set.
+template <int kOffset, int kBit>
+__device__ __forceinline__ void copy_16_async(uint32_t to, const void* from, uint32_t which) {
 #if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from),
-               "r"(valid ? 16 : 0)
-               : "memory");
+  asm volatile(
+      "{\n"
+      ".reg .pred chosen;\n"
+      ".reg .b32 bit;\n"
+      "and.b32 bit, %2, %4;\n"
+      "setp.ne.b32 chosen, bit, 0;\n"
+      "@chosen cp.async.cg.shared.global [%0 + %3], [%1], 16;\n"
+      "}\n" ::"r"(to),
+      "l"(from), "r"(which), "n"(kOffset), "n"(1 << kBit)
+      : "memory");
 #else
-  uint4 value = make_uint4(0, 0, 0, 0);
-  if (valid) value = __ldg(static_cast<const uint4*>(from));
-  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};\n" ::"r"(to), "r"(value.x), "r"(value.y),
-               "r"(value.z), "r"(value.w)
+  if ((which >> kBit & 1) == 0) return;
+  const uint4 value = __ldg(static_cast<const uint4*>(from));
+  asm volatile("st.shared.v4.b32 [%0 + %5], {%1, %2, %3, %4};\n" ::"r"(to), "r"(value.x),
+               "r"(value.y), "r"(value.z), "r"(value.w), "n"(kOffset)
                : "memory");
 #endif
 }
@@ -42,11 +51,13 @@ __device__ __forceinline__ void wait_copies() {
 #endif
 }
 
-// Four 8 x 8 matrices of 16-bit values; lane 8 i + r gives the address of row r of matrix i.
+// Four 8 x 8 matrices of 16-bit values; row r of matrix i lies kOffset bytes after the address that
+// lane 8 i + r gives.
+template <int kOffset>
 __device__ __forceinline__ void load_matrices(uint32_t address, uint32_t (&out)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4 + %5];\n"
                : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address)
+               : "r"(address), "n"(kOffset)
                : "memory");
 }
 

@@ -15,7 +15,8 @@ struct TileSize {
 constexpr TileSize kTiles[] = {
     // largest first
     {GemmTile::k128x128, 128, 128}, {GemmTile::k64x64, 64, 64}, {GemmTile::k32x64, 32, 64},
-    {GemmTile::k16x64, 16, 64},     {GemmTile::k16x32, 16, 32},
+    {GemmTile::k16x64, 16, 64},     {GemmTile::k16x32, 16, 32}, {GemmTile::k8x64, 8, 64},
+    {GemmTile::k8x32, 8, 32},
 };
 
 int64_t pieces(int32_t whole, int32_t piece) { return (whole + piece - 1) / piece; }
@@ -35,12 +36,14 @@ int32_t CublasRows::of(WeightFormat format) const {
 }
 
 GemmTile choose_tile(int32_t n_rows, int32_t n_out, int32_t n_sms) {
+  GemmTile chosen = GemmTile::k8x32;
   for (const TileSize& size : kTiles) {
-    const bool too_many_rows = size.n_rows > 16 && n_rows <= size.n_rows / 2;
-    const int64_t n_blocks = pieces(n_rows, size.n_rows) * pieces(n_out, size.n_outputs);
-    if (!too_many_rows && n_blocks >= n_sms) return size.tile;
+    // Half of it must be used; the other half of an 8-row tile is never there.
+    if (size.n_rows == 8 ? n_rows > 8 : n_rows <= size.n_rows / 2) continue;
+    chosen = size.tile;
+    if (pieces(n_rows, size.n_rows) * pieces(n_out, size.n_outputs) >= n_sms) break;
   }
-  return GemmTile::k16x32;
+  return chosen;
 }
 
 void linear(const LinearContext& context, const DeviceRows& x, const DeviceLinear& linear,

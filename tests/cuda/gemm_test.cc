@@ -8,8 +8,9 @@
 namespace prefold::cuda {
 namespace {
 
-constexpr GemmTile kTiles[] = {GemmTile::k16x32, GemmTile::k16x64, GemmTile::k32x64,
-                               GemmTile::k64x64, GemmTile::k128x128};
+constexpr GemmTile kTiles[] = {GemmTile::k8x32,   GemmTile::k8x64,  GemmTile::k16x32,
+                               GemmTile::k16x64,  GemmTile::k32x64, GemmTile::k64x64,
+                               GemmTile::k128x128};
 constexpr TensorType kStoredTypes[] = {TensorType::kF16, TensorType::kQ8_0, TensorType::kQ4_0,
                                        TensorType::kQ4_1};
 

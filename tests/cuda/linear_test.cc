@@ -166,8 +166,11 @@ TEST_CASE("linear: the deterministic product of a row does not depend on the row
 
 TEST_CASE("choose_tile: tiles grow with the rows while every multiprocessor has a block") {
   constexpr int32_t kSms = 108;
-  CHECK(choose_tile(1, 4096, kSms) == GemmTile::k16x32);
-  CHECK(choose_tile(1, 14336, kSms) == GemmTile::k16x64);
+  CHECK(choose_tile(1, 4096, kSms) == GemmTile::k8x32);
+  CHECK(choose_tile(1, 14336, kSms) == GemmTile::k8x64);
+  CHECK(choose_tile(1, 192, kSms) == GemmTile::k8x32);
+  CHECK(choose_tile(9, 4096, kSms) == GemmTile::k16x32);
+  CHECK(choose_tile(16, 14336, kSms) == GemmTile::k16x64);
   CHECK(choose_tile(17, 14336, kSms) == GemmTile::k32x64);
   CHECK(choose_tile(32, 4096, kSms) == GemmTile::k16x64);  // 128 blocks; 32x64 would make 64
   CHECK(choose_tile(64, 14336, kSms) == GemmTile::k64x64);
