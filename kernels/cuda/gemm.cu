@@ -1,6 +1,6 @@
 #include "kernels/cuda/gemm.h"
 
-#include "kernels/cuda/gemm_kernel.cuh"
+#include "kernels/cuda/gemm_launch.cuh"
 
 namespace prefold::cuda {
 

@@ -76,7 +76,7 @@ __device__ __forceinline__ void load_run(const float* shared, int k, int first, 
 }
 
 __device__ __forceinline__ void multiply_stage(const float* x, const float* w, Accumulators& acc) {
-#pragma unroll 8
+#pragma unroll
   for (int k = 0; k < kK; ++k) {
     float a[kMine], b[kMine];
     load_run(x, k, threadIdx.x / 8 * 4, a);

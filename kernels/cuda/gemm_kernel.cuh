@@ -15,6 +15,7 @@
 
 namespace prefold::cuda {
 
+// A thread's part in a block's work.
 template <class T, WeightFormat kFormat, class Shape>
 class GemmBlock {
  public:
@@ -96,6 +97,7 @@ class GemmBlock {
   static constexpr int kRowTiles = kHalfTiles ? 1 : Shape::kWarpRows / 16;
   static constexpr int kHalves = kHalfTiles ? 1 : 2;  // of 8 rows in a tile of the tensor cores
   static constexpr int kOutputTiles = Shape::kWarpOutputs / 8;
+
   template <int kPieces, int kPieceBytes, bool kSwizzled>
   using Copier = StageCopier<Shape::kThreads, kPieces, kPieceBytes / 16, kSwizzled>;
   using XCopier = Copier<Shape::kRows, Stage::kRowBytes, true>;
@@ -293,56 +295,5 @@ __global__ void __launch_bounds__(Shape::kThreads)
     __trap();
   }
 }
-
-template <class T, WeightFormat kFormat, class Shape>
-cudaError_t launch_gemm_shape(const GemmArgs& args, cudaStream_t stream) {
-  using Stage = GemmStage<Shape, kFormat>;
-  const dim3 grid((args.n_rows + Shape::kRows - 1) / Shape::kRows,
-                  (args.linear.weight.n_out + Shape::kOutputs - 1) / Shape::kOutputs);
-  gemm_kernel<T, kFormat, Shape>
-      <<<grid, Shape::kThreads, Stage::kStages * Stage::kBytes, stream>>>(args);
-  return cudaGetLastError();
-}
-
-template <class T, WeightFormat kFormat>
-cudaError_t launch_gemm_tile(const GemmArgs& args, cudaStream_t stream) {
-  // Dense weights take four times the shared memory of 4-bit ones: fewer k a stage there.
-  constexpr int kSmallK = kFormat == WeightFormat::kDense ? 64 : 128;
-  switch (args.tile) {
-    case GemmTile::k8x32:
-      return launch_gemm_shape<T, kFormat, GemmShape<8, 32, 8, 8, kSmallK>>(args, stream);
-    case GemmTile::k8x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<8, 64, 8, 16, kSmallK>>(args, stream);
-    case GemmTile::k16x32:
-      return launch_gemm_shape<T, kFormat, GemmShape<16, 32, 16, 8, kSmallK>>(args, stream);
-    case GemmTile::k16x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<16, 64, 16, 16, kSmallK>>(args, stream);
-    case GemmTile::k32x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<32, 64, 32, 32, 64>>(args, stream);
-    case GemmTile::k64x64:
-      return launch_gemm_shape<T, kFormat, GemmShape<64, 64, 64, 32, 64>>(args, stream);
-    case GemmTile::k128x128:
-      return launch_gemm_shape<T, kFormat, GemmShape<128, 128, 64, 64, 32>>(args, stream);
-  }
-  return cudaErrorInvalidValue;
-}
-
-template <WeightFormat kFormat>
-cudaError_t launch_gemm_format(const GemmArgs& args, cudaStream_t stream) {
-  switch (args.type) {
-    case FloatType::kF16:
-      return launch_gemm_tile<__half, kFormat>(args, stream);
-    case FloatType::kBf16:
-      return launch_gemm_tile<__nv_bfloat16, kFormat>(args, stream);
-    case FloatType::kF32:
-      break;
-  }
-  return cudaErrorInvalidValue;
-}
-
-// One source file a format, so that they compile side by side.
-cudaError_t launch_gemm_dense(const GemmArgs& args, cudaStream_t stream);
-cudaError_t launch_gemm_w8(const GemmArgs& args, cudaStream_t stream);
-cudaError_t launch_gemm_w4(const GemmArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

@@ -108,8 +108,7 @@ class StageCopier {
  private:
   static constexpr int kChunks = kPieces * kPieceChunks;
   static constexpr int kCount = (kChunks + kThreads - 1) / kThreads;
-  static constexpr int kStepBytes =
-      kThreads * 16;  // from a chunk of the thread to its next, in shared
+  static constexpr int kStepBytes = kThreads * 16;  // between the thread's chunks, in shared memory
   static_assert(kThreads % kPieceChunks == 0 || kPieceChunks % kThreads == 0);
   static_assert(!kSwizzled || kThreads / kPieceChunks % 8 == 0);
 
@@ -121,8 +120,8 @@ class StageCopier {
     for (int i = 0; i < kCount; ++i) {
       const int its_piece = piece + i * kThreads / kPieceChunks;
       const int its_chunk = chunk + i * kThreads % kPieceChunks;
-      const bool exists = its_piece < kPieces;
-      bits |= exists && its_piece < n_pieces && its_chunk < n_chunks ? 1u << i : 0u;
+      const bool is_one = its_piece < kPieces && its_piece < n_pieces && its_chunk < n_chunks;
+      bits |= is_one ? 1u << i : 0u;
     }
     return bits;
   }

@@ -1,4 +1,4 @@
-#include "kernels/cuda/gemm_kernel.cuh"
+#include "kernels/cuda/gemm_launch.cuh"
 
 namespace prefold::cuda {
 
