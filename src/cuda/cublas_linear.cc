@@ -63,6 +63,9 @@ CublasHandle::CublasHandle(cudaStream_t stream, std::span<std::byte> workspace) 
     check_cublas("cublasSetStream", cublasSetStream(handle_, stream));  // drops the workspace
     check_cublas("cublasSetWorkspace",
                  cublasSetWorkspace(handle_, workspace.data(), workspace.size()));
+    // Parts of a sum that was split over blocks are added in f32 too.
+    check_cublas("cublasSetMathMode",
+                 cublasSetMathMode(handle_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
   } catch (...) {
     (void)cublasDestroy(handle_);
     throw;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/check.h"
 #include "cuda/error.h"
 
 namespace prefold::cuda {
@@ -32,6 +33,47 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
+int64_t n_values(const DeviceMatrix& weight) {
+  return static_cast<int64_t>(weight.n_out) * weight.n_in;
+}
+
+const DeviceLinear* largest_of(WeightFormat format, std::span<const DeviceLinear* const> linears) {
+  const DeviceLinear* largest = nullptr;
+  for (const DeviceLinear* one : linears) {
+    if (one->weight.format != format) continue;
+    if (largest == nullptr || n_values(one->weight) > n_values(largest->weight)) largest = one;
+  }
+  return largest;
+}
+
+int32_t measure_one(const LinearContext& context, const DeviceLinear& measured,
+                    const MeasuringBuffers& buffers) {
+  const int32_t n_in = measured.weight.n_in, n_out = measured.weight.n_out;
+  const auto n_rows = static_cast<size_t>(buffers.max_rows);
+  CHECK(buffers.x.size() >= n_rows * static_cast<size_t>(n_in) * 2);
+  CHECK(buffers.out.size() >= n_rows * static_cast<size_t>(n_out) * 2);
+  Event begin, end;
+  const auto time_ms = [&](bool use_cublas, int32_t rows) {
+    LinearContext chosen = context;
+    chosen.deterministic = !use_cublas;
+    chosen.cublas_rows = {0, 0, 0};
+    const auto run = [&] {
+      linear(chosen, {buffers.x.data(), buffers.type, rows, n_in}, measured,
+             {buffers.out.data(), n_out, GemmOutput::kStore});
+    };
+    run();  // the first may load code
+    double best_ms = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < kTimes; ++i) {
+      begin.record(context.stream);
+      run();
+      end.record(context.stream);
+      best_ms = std::min(best_ms, static_cast<double>(end.ms_since(begin)));
+    }
+    return best_ms;
+  };
+  return find_cublas_rows(time_ms, buffers.max_rows);
+}
+
 }  // namespace
 
 int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows) {
@@ -45,26 +87,14 @@ int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows) {
   return found;
 }
 
-int32_t measure_cublas_rows(const LinearContext& context, const DeviceRows& x,
-                            const DeviceLinear& measured, const LinearOut& out) {
-  Event begin, end;
-  const auto time_ms = [&](bool use_cublas, int32_t n_rows) {
-    LinearContext chosen = context;
-    chosen.deterministic = !use_cublas;
-    chosen.cublas_rows = {0, 0, 0};
-    DeviceRows rows = x;
-    rows.n_rows = n_rows;
-    linear(chosen, rows, measured, out);  // the first may load code
-    double best_ms = std::numeric_limits<double>::infinity();
-    for (int i = 0; i < kTimes; ++i) {
-      begin.record(context.stream);
-      linear(chosen, rows, measured, out);
-      end.record(context.stream);
-      best_ms = std::min(best_ms, static_cast<double>(end.ms_since(begin)));
-    }
-    return best_ms;
+CublasRows measure_cublas_rows(const LinearContext& context,
+                               std::span<const DeviceLinear* const> linears,
+                               const MeasuringBuffers& buffers) {
+  const auto measure = [&](WeightFormat format) {
+    const DeviceLinear* largest = largest_of(format, linears);
+    return largest == nullptr ? CublasRows::kNever : measure_one(context, *largest, buffers);
   };
-  return find_cublas_rows(time_ms, x.n_rows);
+  return {measure(WeightFormat::kDense), measure(WeightFormat::kW8), measure(WeightFormat::kW4)};
 }
 
 }  // namespace prefold::cuda

@@ -1,8 +1,10 @@
 // From how many rows on cuBLAS is faster than our own kernels: measured on the device at hand.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "cuda/linear.h"
 
@@ -15,10 +17,18 @@ using TimeLinearFn = std::function<double(bool use_cublas, int32_t n_rows)>;
 // at all larger ones of them; CublasRows::kNever if it is not at the last.
 int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows);
 
-// find_cublas_rows for one matrix, timed with events on context.stream, the best of three each. x
-// and out: x.n_rows = max_rows rows that hold any numbers; out is overwritten. Waits for the
-// stream.
-int32_t measure_cublas_rows(const LinearContext& context, const DeviceRows& x,
-                            const DeviceLinear& linear, const LinearOut& out);
+// Device memory for measuring, 16-byte aligned: x holds max_rows rows of the longest n_in, of any
+// numbers; out, which is overwritten, as many of the largest n_out. Both of type T.
+struct MeasuringBuffers {
+  FloatType type = FloatType::kF16;  // T: kF16 or kBf16
+  int32_t max_rows = 0;
+  std::span<std::byte> x, out;
+};
+
+// find_cublas_rows for the largest matrix of each format among `linears`, timed with events on
+// context.stream, the best of three each; kNever for a format that none has. Waits for the stream.
+CublasRows measure_cublas_rows(const LinearContext& context,
+                               std::span<const DeviceLinear* const> linears,
+                               const MeasuringBuffers& buffers);
 
 }  // namespace prefold::cuda

@@ -200,18 +200,28 @@ TEST_CASE("find_cublas_rows: the least count from which cuBLAS stays ahead") {
   CHECK(find_cublas_rows(equal, 256) == CublasRows::kNever);
 }
 
-TEST_CASE("measure_cublas_rows: measures both ways on the device") {
+TEST_CASE("measure_cublas_rows: measures both ways for each format there is") {
   std::mt19937 rng(29);
-  DeviceBuffer<std::byte> workspace(kCublasWorkspaceBytes), scratch(16 * 64 * 2);
+  constexpr int32_t kMaxRows = 64;
+  DeviceBuffer<std::byte> workspace(kCublasWorkspaceBytes), scratch(16 * 96 * 2);
   const CublasHandle handle(nullptr, {workspace.data(), workspace.size()});
-  const TestMatrix weight(TensorType::kQ8_0, FloatType::kF16, 32, 64, rng);
-  const DeviceFloats x(FloatType::kF16, random_floats(64 * 64, rng));
-  const DeviceFloats out(FloatType::kF32, 64 * 32);
   const LinearContext context{
       .n_sms = 4, .cublas = handle.get(), .scratch = {scratch.data(), scratch.size()}};
-  const int32_t rows = measure_cublas_rows(context, rows_of(x, 64, 64), weight.linear(),
-                                           {out.data(), 32, GemmOutput::kStoreF32});
-  CHECK((rows == 32 || rows == 64 || rows == CublasRows::kNever));
+  const TestMatrix small(TensorType::kQ8_0, FloatType::kF16, 8, 96, rng);
+  const TestMatrix large(TensorType::kQ8_0, FloatType::kF16, 32, 64, rng);
+  const TestMatrix dense(TensorType::kF16, FloatType::kF16, 16, 64, rng);
+  const DeviceLinear w8_small = small.linear(), w8 = large.linear(), f16 = dense.linear();
+  const DeviceLinear* const linears[] = {&w8_small, &w8, &f16};
+  // Not enough for w8_small's rows: only the largest of a format is measured.
+  DeviceBuffer<std::byte> x(kMaxRows * 64 * 2), out(kMaxRows * 32 * 2);
+  x.fill_bytes(0);
+  const CublasRows rows = measure_cublas_rows(
+      context, linears,
+      {.max_rows = kMaxRows, .x = {x.data(), x.size()}, .out = {out.data(), out.size()}});
+  for (const int32_t found : {rows.dense, rows.w8}) {
+    CHECK((found == 32 || found == 64 || found == CublasRows::kNever));
+  }
+  CHECK(rows.w4 == CublasRows::kNever);
 }
 
 }  // namespace prefold::cuda
