@@ -5,13 +5,14 @@
 // output's bits depend on its row of x and its column of W alone. Quants become T in registers.
 //
 // x and weights pass through shared memory in stages (cp.async; plain copies on sm_75), rows
-// permuted so that ldmatrix meets no bank conflicts. At most 48 KiB of shared memory. Threads and
-// registers:
-//   k8x32, k8x64, k16x32, k16x64   128 threads, 58 registers at most
-//   k32x64                          64 threads, 85
-//   k64x64                          64 threads, 132
-//   k128x128                       128 threads, 255
-// Nothing is spilt. bf16 needs sm_80: on sm_75 the kernel traps.
+// permuted so that ldmatrix meets no bank conflicts. At most 48 KiB of shared memory. Threads, and
+// registers at most (nothing is spilt):
+//                          threads   sm_80, sm_90   sm_75
+//   k8x32 ... k16x64           128             48      71
+//   k32x64                      64             85     126
+//   k64x64                      64            128     186
+//   k128x128                   128            255     221
+// bf16 needs sm_80: on sm_75 the kernel traps.
 #pragma once
 
 #include <cuda_runtime_api.h>

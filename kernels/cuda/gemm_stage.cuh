@@ -126,14 +126,27 @@ class StageCopier {
     return bits;
   }
 
+  // The thread's i-th chunk of the next stage.
+  __device__ __forceinline__ const char* source(int i) const {
+    return from_ + i * kThreads / kPieceChunks * pitch_ + i * kThreads % kPieceChunks * 16;
+  }
+
   __device__ __forceinline__ void copy_chunks(uint32_t to, uint32_t which) {
     const uint32_t first = to + to_;
-    static_for<kCount>([&]<int kI>() {
-      constexpr int kPieceStep = kI * kThreads / kPieceChunks;
-      constexpr int kChunkStep = kI * kThreads % kPieceChunks;
-      copy_16_async<kI * kStepBytes, kI>(first, from_ + kPieceStep * pitch_ + kChunkStep * 16,
-                                         which);
-    });
+#if __CUDA_ARCH__ >= 800
+    static_for<kCount>(
+        [&]<int kI>() { copy_16_async<kI * kStepBytes, kI>(first, source(kI), which); });
+#else
+    uint4 values[kCount];  // all on their way before the first is waited for
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if ((which >> i & 1) != 0) values[i] = __ldg(reinterpret_cast<const uint4*>(source(i)));
+    }
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if ((which >> i & 1) != 0) store_16(first + i * kStepBytes, values[i]);
+    }
+#endif
     from_ += step_;
   }
 

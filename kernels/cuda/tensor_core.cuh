@@ -13,11 +13,11 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+#if __CUDA_ARCH__ >= 800
 // 16 bytes from global memory to kOffset bytes after a shared address, if bit kBit of `which` is
 // set.
 template <int kOffset, int kBit>
 __device__ __forceinline__ void copy_16_async(uint32_t to, const void* from, uint32_t which) {
-#if __CUDA_ARCH__ >= 800
   asm volatile(
       "{\n"
       ".reg .pred chosen;\n"
@@ -28,13 +28,14 @@ __device__ __forceinline__ void copy_16_async(uint32_t to, const void* from, uin
       "}\n" ::"r"(to),
       "l"(from), "r"(which), "n"(kOffset), "n"(1 << kBit)
       : "memory");
-#else
-  if ((which >> kBit & 1) == 0) return;
-  const uint4 value = __ldg(static_cast<const uint4*>(from));
-  asm volatile("st.shared.v4.b32 [%0 + %5], {%1, %2, %3, %4};\n" ::"r"(to), "r"(value.x),
-               "r"(value.y), "r"(value.z), "r"(value.w), "n"(kOffset)
-               : "memory");
+}
 #endif
+
+// 16 bytes to a shared address.
+__device__ __forceinline__ void store_16(uint32_t to, uint4 value) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};\n" ::"r"(to), "r"(value.x), "r"(value.y),
+               "r"(value.z), "r"(value.w)
+               : "memory");
 }
 
 __device__ __forceinline__ void commit_copies() {
