@@ -1,0 +1,79 @@
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_state.cuh"
+
+namespace prefold::cuda {
+namespace {
+
+constexpr int kMergeThreads = 128;
+
+template <typename T>
+__device__ __forceinline__ void store_four(T* to, const float (&x)[4]) {
+  *reinterpret_cast<uint2*>(to) = make_uint2(pack_pair<T>(x[0], x[1]), pack_pair<T>(x[2], x[3]));
+}
+template <>
+__device__ __forceinline__ void store_four<float>(float* to, const float (&x)[4]) {
+  *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+}
+
+// A thread has 4 columns of one row and head.
+template <typename T>
+__global__ void __launch_bounds__(kMergeThreads)
+    merge_kernel(const __grid_constant__ AttentionArgs args) {
+  const int32_t n_pieces = args.head_dim / 4;
+  const int32_t n_row_pieces = args.n_heads * n_pieces;
+  const int64_t thread = int64_t{blockIdx.x} * kMergeThreads + threadIdx.x;
+  const int32_t merge_idx = static_cast<int32_t>(thread / n_row_pieces);
+  if (merge_idx >= args.counts->n_merges) return;
+  const int32_t row_piece = static_cast<int32_t>(thread % n_row_pieces);
+  const int32_t head = row_piece / n_pieces;
+  const AttentionMerge merge = args.merges[merge_idx];
+
+  float max = kNoMax;
+  float sum = 0.0f;
+  float acc[4] = {};
+  for (int32_t i = 0; i < merge.n_parts; ++i) {
+    const int64_t row = args.parts[merge.first_part + i];
+    const float2 max_sum =
+        reinterpret_cast<const float2*>(args.partial_max_sum)[row * args.n_heads + head];
+    const float4 part =
+        reinterpret_cast<const float4*>(args.partial_acc)[row * n_row_pieces + row_piece];
+    const MergeWeights weights = merge_weights<T>(max, max_sum.x);
+    max = weights.max;
+    sum = merge_value(weights, sum, max_sum.y);
+    acc[0] = merge_value(weights, acc[0], part.x);
+    acc[1] = merge_value(weights, acc[1], part.y);
+    acc[2] = merge_value(weights, acc[2], part.z);
+    acc[3] = merge_value(weights, acc[3], part.w);
+  }
+  const float factor = final_factor(sum);
+  for (float& value : acc) value = __fmul_rn(value, factor);
+  store_four<T>(static_cast<T*>(args.out) + merge.row * args.out_stride + row_piece * 4, acc);
+}
+
+template <typename T>
+cudaError_t launch_merge(const AttentionArgs& args, cudaStream_t stream) {
+  const int64_t n_threads = int64_t{args.max_merges} * args.n_heads * (args.head_dim / 4);
+  const int64_t n_blocks = (n_threads + kMergeThreads - 1) / kMergeThreads;
+  merge_kernel<T><<<static_cast<unsigned>(n_blocks), kMergeThreads, 0, stream>>>(args);
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t launch_attention_merge(const AttentionArgs& args, cudaStream_t stream) {
+  if (args.max_merges == 0) return cudaSuccess;
+  switch (args.type) {
+    case FloatType::kF16:
+      return launch_merge<__half>(args, stream);
+    case FloatType::kBf16:
+      return launch_merge<__nv_bfloat16>(args, stream);
+    case FloatType::kF32:
+      return launch_merge<float>(args, stream);
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace prefold::cuda
