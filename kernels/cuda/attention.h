@@ -24,8 +24,8 @@
 // positions before it must be finite.
 //
 // Tensor cores: mma.sync m16n8k16 (sm_75: m16n8k8, f16 only), ldmatrix, cp.async (sm_75: plain
-// loads) into 2 to 4 stages of K and V tiles of 32 positions in swizzled shared memory. 128
-// threads; dynamic shared memory 128 * head_dim bytes a stage (64 KiB for head size 256 at 2
+// loads) into 2 or 3 stages of K and V tiles of 32 positions in swizzled shared memory. 128
+// threads; dynamic shared memory about 128 * head_dim bytes a stage (64 KiB for head size 256 at 2
 // stages). Registers: no spills for head sizes <= 128.
 // kF32 is a plain kernel over the same items, without tensor cores: the `exact` precision.
 #pragma once

@@ -33,8 +33,8 @@ struct ExactRow {
   int32_t end = 0;
 };
 
-__device__ ExactRow exact_row(const AttentionArgs& args, const AttentionItem& item,
-                              int32_t kv_head, int32_t tile_row) {
+__device__ ExactRow exact_row(const AttentionArgs& args, const AttentionItem& item, int32_t kv_head,
+                              int32_t tile_row) {
   const int32_t n_group = args.n_heads / args.n_kv_heads;
   const int32_t row = tile_row / n_group;
   if (row >= item.n_rows) return {};
@@ -77,6 +77,7 @@ template <int kHeadDim>
 __device__ float apply_softmax(float s, RowState<kHeadDim>& state) {
   s *= 1.4426950408889634f;
   float max = s;
+#pragma unroll
   for (int mask = 16; mask > 0; mask /= 2) {
     max = fmaxf(max, __shfl_xor_sync(kAllLanes, max, mask));
   }
@@ -85,11 +86,13 @@ __device__ float apply_softmax(float s, RowState<kHeadDim>& state) {
   const float correction = exp2f(state.max - base);
   const float weight = exp2f(s - base);
   float sum = weight;
+#pragma unroll
   for (int mask = 16; mask > 0; mask /= 2) {
     sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, mask));
   }
   state.max = max;
   state.sum = __fmaf_rn(state.sum, correction, sum);
+#pragma unroll
   for (float& value : state.acc) value = __fmul_rn(value, correction);
   return weight;
 }
@@ -99,6 +102,7 @@ __device__ void merge_chunk(RowState<kHeadDim>& chunk, RowState<kHeadDim>& total
   const MergeWeights weights = merge_weights<float>(total.max, chunk.max);
   total.max = weights.max;
   total.sum = merge_value(weights, total.sum, chunk.sum);
+#pragma unroll
   for (int i = 0; i < RowState<kHeadDim>::kColumns; ++i) {
     total.acc[i] = merge_value(weights, total.acc[i], chunk.acc[i]);
   }
@@ -115,8 +119,7 @@ __device__ void store(const AttentionArgs& args, const AttentionItem& item, cons
     const int64_t at = int64_t{item.partial_row} * args.n_heads + row.row_head;
     to = args.partial_acc + at * kHeadDim;
     if (lane == 0) {
-      *reinterpret_cast<float2*>(args.partial_max_sum + at * 2) =
-          make_float2(state.max, state.sum);
+      *reinterpret_cast<float2*>(args.partial_max_sum + at * 2) = make_float2(state.max, state.sum);
     }
   } else {
     to = static_cast<float*>(args.out) +
@@ -124,6 +127,7 @@ __device__ void store(const AttentionArgs& args, const AttentionItem& item, cons
          row.row_head % args.n_heads * kHeadDim;
   }
   const float factor = is_partial ? 1.0f : final_factor(state.sum);
+#pragma unroll
   for (int i = 0; i < RowState<kHeadDim>::kColumns; ++i) {
     const int column = i * 32 + lane;
     if (column < kHeadDim) to[column] = __fmul_rn(state.acc[i], factor);
@@ -131,7 +135,7 @@ __device__ void store(const AttentionArgs& args, const AttentionItem& item, cons
 }
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     exact_kernel(const __grid_constant__ AttentionArgs args) {
   extern __shared__ __align__(16) float shared_floats[];
   const int32_t item_idx = blockIdx.x / args.n_kv_heads;
@@ -152,6 +156,7 @@ __global__ void __launch_bounds__(kThreads)
            head * kHeadDim;
   });
   ExactRow rows[kWarpRows];
+#pragma unroll
   for (int r = 0; r < kWarpRows; ++r) rows[r] = exact_row(args, item, kv_head, first_tile_row + r);
 
   RowState<kHeadDim> chunk[kWarpRows], total[kWarpRows];
@@ -163,12 +168,12 @@ __global__ void __launch_bounds__(kThreads)
     const float* v = static_cast<const float*>(args.v) + at;
     const int32_t n_valid = min(kKvBlockTokens, item.end_position - position);
     __syncthreads();
-    copy_rows<kHeadDim>(kKvBlockTokens, kKeyStride<kHeadDim>, keys, [&](int i) {
-      return i < n_valid ? k + i * kHeadDim : nullptr;
-    });
+    copy_rows<kHeadDim>(kKvBlockTokens, kKeyStride<kHeadDim>, keys,
+                        [&](int i) { return i < n_valid ? k + i * kHeadDim : nullptr; });
     __syncthreads();
 
     float weights[kWarpRows];
+#pragma unroll
     for (int r = 0; r < kWarpRows; ++r) {
       if (position > item.begin_position && position % kCudaAttentionChunk == 0) {
         merge_chunk(chunk[r], total[r]);
@@ -179,9 +184,11 @@ __global__ void __launch_bounds__(kThreads)
       weights[r] = apply_softmax(is_visible ? s : kNoMax, chunk[r]);
     }
     for (int32_t j = 0; j < n_valid; ++j) {
+#pragma unroll
       for (int i = 0; i < RowState<kHeadDim>::kColumns; ++i) {
         const int column = i * 32 + lane;
         const float value = column < kHeadDim ? v[j * kHeadDim + column] : 0.0f;
+#pragma unroll
         for (int r = 0; r < kWarpRows; ++r) {
           const float weight = __shfl_sync(kAllLanes, weights[r], j);
           chunk[r].acc[i] = __fmaf_rn(weight, value, chunk[r].acc[i]);
@@ -189,6 +196,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
+#pragma unroll
   for (int r = 0; r < kWarpRows; ++r) {
     merge_chunk(chunk[r], total[r]);
     if (rows[r].row_head >= 0) store<kHeadDim>(args, item, rows[r], total[r]);

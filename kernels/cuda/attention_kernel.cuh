@@ -42,8 +42,8 @@ struct AttentionTile {
   }
 };
 
-// The two rows of a thread's fragments: row_of(0) = lane / 4 of the warp's 16, row_of(1) = that + 8.
-// Sees positions [begin, end) of the item.
+// The two rows of a thread's fragments: row_of(0) = lane / 4 of the warp's 16, row_of(1) = that
+// + 8. Sees positions [begin, end) of the item.
 struct FragmentRow {
   int64_t row_head;  // first_row-relative row * n_heads + head; < 0: no such row
   int32_t begin;
@@ -118,9 +118,9 @@ __device__ __forceinline__ void copy_q(const AttentionArgs& args, const Attentio
     const int32_t row = tile_row / n_group;
     const int32_t head = kv_head * n_group + tile_row % n_group;
     const bool is_valid = row < item.n_rows;
-    const T* from = is_valid ? q + (item.first_row + row) * args.q_stride +
-                                   int64_t{head} * kHeadDim + piece * 8
-                             : q;
+    const T* from =
+        is_valid ? q + (item.first_row + row) * args.q_stride + int64_t{head} * kHeadDim + piece * 8
+                 : q;
     copy_async(to + Tile::offset(tile_row, piece), from, is_valid);
   }
 }
@@ -248,8 +248,7 @@ __device__ __forceinline__ void merge_chunk(float factor, AttentionState<kColumn
     float sum = chunk.sum[r];
     sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 1));
     sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 2));
-    const MergeWeights weights =
-        merge_weights<T>(total.max[r], __fmul_rn(chunk.max[r], factor));
+    const MergeWeights weights = merge_weights<T>(total.max[r], __fmul_rn(chunk.max[r], factor));
     total.max[r] = weights.max;
     total.sum[r] = merge_value(weights, total.sum[r], sum);
 #pragma unroll
@@ -286,8 +285,8 @@ __device__ __forceinline__ void store_partial(
   }
 }
 
-// acc / sum in T. The lanes of a row first trade places, so that each has 4 columns that lie side by
-// side and a row's 16 columns fill a sector.
+// acc / sum in T. The lanes of a row first trade places, so that each has 4 columns that lie side
+// by side and a row's 16 columns fill a sector.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void store_output(
     const AttentionArgs& args, int32_t first_row, const FragmentRow (&rows)[2], int first_column,
@@ -375,8 +374,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
   uint32_t q[kHeadDim / 16][4];
 #pragma unroll
   for (int step = 0; step < kHeadDim / 16; ++step) {
-    load_matrices(q[step],
-                  last_stage + Tile::offset(warp_row + lane % 16, step * 2 + lane / 16));
+    load_matrices(q[step], last_stage + Tile::offset(warp_row + lane % 16, step * 2 + lane / 16));
   }
 
   const bool has_cap = args.soft_cap > 0.0f;

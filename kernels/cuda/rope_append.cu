@@ -68,12 +68,12 @@ __device__ __forceinline__ void rotate_pieces(const float* cos, const float* sin
   }
 }
 
-// Moves the i-th unit of a head from `from` to `to`: units are pieces of kSize elements, two at once
-// where pairs lie apart. The first ones are rotated, if there is anything to rotate with.
+// Moves the i-th unit of a head from `from` to `to`: units are pieces of kSize elements, two at
+// once where pairs lie apart. The first ones are rotated, if there is anything to rotate with.
 template <typename T, int kSize, bool kIsInterleaved>
-__device__ __forceinline__ void move_unit(int32_t unit, int32_t n_rotated_units,
-                                          int32_t rotary_dim, const float* cos, const float* sin,
-                                          const T* from, T* to) {
+__device__ __forceinline__ void move_unit(int32_t unit, int32_t n_rotated_units, int32_t rotary_dim,
+                                          const float* cos, const float* sin, const T* from,
+                                          T* to) {
   using Unit = Piece<T, kSize>;
   const auto load = [&](int32_t at) { return *reinterpret_cast<const Unit*>(from + at); };
   const auto store = [&](int32_t at, const Unit& x) { *reinterpret_cast<Unit*>(to + at) = x; };

@@ -6,7 +6,7 @@
 // and rounded once to T. Elements past rotary_dim pass unchanged. RoFormer: arXiv 2104.09864.
 //
 // Each thread moves 16 bytes of a head (two such pieces where pairs lie rotary_dim / 2 apart), or
-// one pair where rotary_dim does not divide so. No shared memory; 32 registers or fewer.
+// one pair where rotary_dim does not divide so. No shared memory; 40 registers or fewer.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -33,7 +33,7 @@ struct RopeAppendArgs {
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;  // a multiple of 16
 
-  // Cosines and sines, (n_positions, rotary_dim / 2) each, aligned to 16 bytes. A pair is
+  // Cosines and sines, (n_positions, rotary_dim / 2) each, aligned to 32 bytes. A pair is
   // (2i, 2i + 1) if interleaved, else (i, i + rotary_dim / 2), as RopeKind in ops/elementwise.h.
   const float* cos = nullptr;
   const float* sin = nullptr;

@@ -13,7 +13,9 @@ constexpr int32_t kBlocksPerSm = 2;
 // What an item costs beside its tiles: its start, Q, the output.
 constexpr int64_t kItemTiles = 2;
 
-int32_t chunk_floor(int32_t position) { return position / kCudaAttentionChunk * kCudaAttentionChunk; }
+int32_t chunk_floor(int32_t position) {
+  return position / kCudaAttentionChunk * kCudaAttentionChunk;
+}
 
 int32_t n_chunks(int32_t begin, int32_t end) {
   return (end - begin + kCudaAttentionChunk - 1) / kCudaAttentionChunk;

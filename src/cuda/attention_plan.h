@@ -43,7 +43,7 @@ struct AttentionLists {
   std::span<AttentionItem> items;
   std::span<AttentionMerge> merges;
   std::span<int32_t> parts;
-  AttentionCounts counts;
+  AttentionCounts counts = {};
   int32_t n_parts = 0;
   int32_t n_partial_rows = 0;
 };
