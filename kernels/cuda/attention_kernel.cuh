@@ -217,7 +217,9 @@ __device__ __forceinline__ void apply_softmax(float factor, float (&s)[4][4],
     max = fmaxf(max, __shfl_xor_sync(kAllLanes, max, 1));
     max = fmaxf(max, __shfl_xor_sync(kAllLanes, max, 2));
     const float base = max == kNoMax ? 0.0f : __fmul_rn(max, factor);
-    correction[r] = power_of_two<T>(__fmaf_rn(state.max[r], factor, -base));
+    // Rounded as base is: exactly 1 if the maximum stays, so that a tile a row sees nothing of
+    // leaves its state as it is.
+    correction[r] = power_of_two<T>(__fmul_rn(state.max[r], factor) - base);
     float sum = 0.0f;
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
