@@ -58,10 +58,11 @@ struct AttentionItem {
 };
 
 // A row whose partial states are parts[first_part .. first_part + n_parts), in order of position.
-struct AttentionMerge {
+struct alignas(16) AttentionMerge {
   int32_t row = 0;
   int32_t first_part = 0;
   int32_t n_parts = 0;
+  int32_t unused = 0;
 };
 
 // In device memory, so that a recorded launch can be replayed with other lists.

@@ -28,7 +28,7 @@ struct RowState {
 };
 
 struct ExactRow {
-  int64_t row_head = -1;  // as FragmentRow of attention_kernel.cuh
+  int32_t row_head = -1;  // as FragmentRow of attention_kernel.cuh
   int32_t begin = 0;
   int32_t end = 0;
 };
@@ -41,7 +41,7 @@ __device__ ExactRow exact_row(const AttentionArgs& args, const AttentionItem& it
   const int32_t head = kv_head * n_group + tile_row % n_group;
   const int32_t end = args.positions[item.first_row + row] + 1;
   const int32_t begin = args.window > 0 ? max(0, end - args.window) : 0;
-  return {int64_t{row} * args.n_heads + head, begin, min(end, item.end_position)};
+  return {row * args.n_heads + head, begin, min(end, item.end_position)};
 }
 
 // n_rows rows of kHeadDim floats, the row at index i from source(i), or zeros if that is null.

@@ -40,12 +40,24 @@ struct AttentionTile {
     }
     return static_cast<uint32_t>(row * kRowPieces + piece) * 16;
   }
+
+  // From the address of (row, piece), the one of (row + n_rows, piece + n_pieces): n_rows a
+  // multiple of 8, n_pieces one of 2 with none of its bits in piece / 2, stages aligned to
+  // kAlignment. One instruction where the numbers are known to the compiler.
+  static constexpr int kAlignment = 512;
+  static __device__ __forceinline__ uint32_t moved(uint32_t address, int n_rows, int n_pieces) {
+    if constexpr (kIsSwizzled) {
+      return (address ^ n_pieces * 16) + n_rows * kRowPieces * 16;
+    } else {
+      return address + (n_rows * kRowPieces + n_pieces) * 16;
+    }
+  }
 };
 
 // The two rows of a thread's fragments: row_of(0) = lane / 4 of the warp's 16, row_of(1) = that
 // + 8. Sees positions [begin, end) of the item.
 struct FragmentRow {
-  int64_t row_head;  // first_row-relative row * n_heads + head; < 0: no such row
+  int32_t row_head;  // (row - item's first row) * n_heads + head; < 0: no such row
   int32_t begin;
   int32_t end;
 };
@@ -88,7 +100,7 @@ __device__ __forceinline__ FragmentRow fragment_row(const AttentionArgs& args,
   const int32_t head = kv_head * n_group + tile_row % n_group;
   const int32_t end = args.positions[item.first_row + row] + 1;
   const int32_t begin = args.window > 0 ? max(0, end - args.window) : 0;
-  return {int64_t{row} * args.n_heads + head, begin, min(end, item.end_position)};
+  return {row * args.n_heads + head, begin, min(end, item.end_position)};
 }
 
 __device__ __forceinline__ WarpView warp_view(const FragmentRow (&rows)[2]) {
@@ -130,25 +142,43 @@ template <typename T, int kHeadDim>
 __device__ __forceinline__ void copy_kv(const T* k, const T* v, int32_t n_valid, uint32_t to) {
   using Tile = AttentionTile<kHeadDim>;
   constexpr int kTilePieces = kKvBlockTokens * Tile::kPieces;
+  constexpr int kRoundRows = kAttentionThreads / Tile::kPieces;  // that all threads copy at once
+  constexpr bool kAreRowsAlike = kAttentionThreads % Tile::kPieces == 0 && kRoundRows % 8 == 0;
+  const int first_row = threadIdx.x / Tile::kPieces;
+  const uint32_t first_offset = Tile::offset(first_row, threadIdx.x % Tile::kPieces);
 #pragma unroll
   for (int first = 0; first < kTilePieces; first += kAttentionThreads) {
     const int i = first + threadIdx.x;
     if (kTilePieces % kAttentionThreads != 0 && i >= kTilePieces) break;
-    const int row = i / Tile::kPieces;
-    const uint32_t offset = Tile::offset(row, i % Tile::kPieces);
+    int row = i / Tile::kPieces;
+    uint32_t offset;
+    if constexpr (kAreRowsAlike) {
+      row = first_row + first / Tile::kPieces;
+      offset = Tile::moved(first_offset, first / Tile::kPieces, 0);
+    } else {
+      offset = Tile::offset(row, i % Tile::kPieces);
+    }
     copy_async(to + offset, k + i * 8, row < n_valid);
     copy_async(to + Tile::kTileBytes + offset, v + i * 8, row < n_valid);
   }
 }
 
-// s = q k of the warp's 16 rows and a tile's 32 positions.
+// Where the rows lie that this lane's ldmatrix names, in a tile of K and in one of V.
+template <int kHeadDim>
+__device__ __forceinline__ uint32_t key_offset() {
+  const int lane = threadIdx.x % 32;
+  return AttentionTile<kHeadDim>::offset(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+}
+template <int kHeadDim>
+__device__ __forceinline__ uint32_t value_offset(int first_column) {
+  const int lane = threadIdx.x % 32;
+  return AttentionTile<kHeadDim>::offset(lane % 16, first_column / 8 + lane / 16);
+}
+
+// s = q k of the warp's 16 rows and a tile's 32 positions. keys: the tile + key_offset.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void multiply_keys(const uint32_t (&q)[kHeadDim / 16][4], uint32_t keys,
                                               float (&s)[4][4]) {
-  using Tile = AttentionTile<kHeadDim>;
-  const int lane = threadIdx.x % 32;
-  const int row = lane / 16 * 8 + lane % 8;
-  const int half = lane / 8 % 2;
 #pragma unroll
   for (int n = 0; n < 4; ++n) {
 #pragma unroll
@@ -159,22 +189,18 @@ __device__ __forceinline__ void multiply_keys(const uint32_t (&q)[kHeadDim / 16]
 #pragma unroll
     for (int n = 0; n < 4; n += 2) {
       uint32_t k[4];
-      load_matrices(k, keys + Tile::offset(n * 8 + row, step * 2 + half));
+      load_matrices(k, AttentionTile<kHeadDim>::moved(keys, n * 8, step * 2));
       multiply_add<T>(s[n], q[step], k[0], k[1]);
       multiply_add<T>(s[n + 1], q[step], k[2], k[3]);
     }
   }
 }
 
-// acc += w v, w being s rounded to T.
+// acc += w v, w being rounded to T. values: the tile + value_offset.
 template <typename T, int kHeadDim>
 __device__ __forceinline__ void multiply_values(
-    const float (&w)[4][4], uint32_t values, int first_piece,
+    const float (&w)[4][4], uint32_t values,
     float (&acc)[AttentionTile<kHeadDim>::kColumns / 8][4]) {
-  using Tile = AttentionTile<kHeadDim>;
-  const int lane = threadIdx.x % 32;
-  const int row = lane % 16;
-  const int half = lane / 16;
 #pragma unroll
   for (int step = 0; step < 2; ++step) {
     const uint32_t a[4] = {pack_pair<T>(w[2 * step][0], w[2 * step][1]),
@@ -182,9 +208,9 @@ __device__ __forceinline__ void multiply_values(
                            pack_pair<T>(w[2 * step + 1][0], w[2 * step + 1][1]),
                            pack_pair<T>(w[2 * step + 1][2], w[2 * step + 1][3])};
 #pragma unroll
-    for (int n = 0; n < Tile::kColumns / 8; n += 2) {
+    for (int n = 0; n < AttentionTile<kHeadDim>::kColumns / 8; n += 2) {
       uint32_t v[4];
-      load_transposed(v, values + Tile::offset(step * 16 + row, first_piece + n + half));
+      load_transposed(v, AttentionTile<kHeadDim>::moved(values, step * 16, n));
       multiply_add<T>(acc[n], a, v[0], v[1]);
       multiply_add<T>(acc[n + 1], a, v[2], v[3]);
     }
@@ -300,7 +326,7 @@ __device__ __forceinline__ void store_output(
     const float factor = final_factor(state.sum[r]);
     T* out = static_cast<T*>(args.out) + first_column + lane % 4 * 4;
     if (rows[r].row_head >= 0) {
-      const int64_t row = rows[r].row_head / args.n_heads;
+      const int32_t row = rows[r].row_head / args.n_heads;
       out += (first_row + row) * args.out_stride + rows[r].row_head % args.n_heads * kHeadDim;
     }
 #pragma unroll
@@ -328,7 +354,7 @@ template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kAttentionThreads)
     attention_kernel(const __grid_constant__ AttentionArgs args, int32_t n_stages) {
   using Tile = AttentionTile<kHeadDim>;
-  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  extern __shared__ __align__(Tile::kAlignment) unsigned char shared_bytes[];
   const int32_t item_idx = blockIdx.x / args.n_kv_heads;
   const int32_t kv_head = blockIdx.x % args.n_kv_heads;
   if (item_idx >= args.counts->n_items) return;
@@ -338,21 +364,21 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const int warp = threadIdx.x / 32;
   const int warp_row = warp / Tile::kSplit * 16;
   const int first_column = warp % Tile::kSplit * Tile::kColumns;
-  const int32_t first_tile = item.begin_position / kKvBlockTokens;
-  const int32_t n_tiles = (item.end_position - 1) / kKvBlockTokens + 1 - first_tile;
-  const int32_t* block_ids = args.block_ids + item.first_block + first_tile;
+  const int32_t* block_ids = args.block_ids + item.first_block;
   const uint32_t stages = shared_address(shared_bytes);
   const uint32_t stages_end = stages + n_stages * Tile::kStageBytes;
   const auto next_stage = [&](uint32_t stage) {
     return stage + Tile::kStageBytes == stages_end ? stages : stage + Tile::kStageBytes;
   };
-  const auto copy_tile = [&](int32_t tile, uint32_t stage) {
-    if (tile < n_tiles) {
+  int32_t next_block = block_ids[item.begin_position / kKvBlockTokens];  // fetched a tile ahead
+  const auto copy_tile = [&](int32_t position, uint32_t stage) {
+    if (position < item.end_position) {
       const int64_t at =
-          (int64_t{block_ids[tile]} * args.n_kv_heads + kv_head) * (kKvBlockTokens * kHeadDim);
-      const int32_t position = (first_tile + tile) * kKvBlockTokens;
+          (int64_t{next_block} * args.n_kv_heads + kv_head) * (kKvBlockTokens * kHeadDim);
       copy_kv<T, kHeadDim>(static_cast<const T*>(args.k) + at, static_cast<const T*>(args.v) + at,
                            item.end_position - position, stage);
+      const int32_t next = position + kKvBlockTokens;
+      if (next < item.end_position) next_block = block_ids[next / kKvBlockTokens];
     }
     commit_copies();
   };
@@ -360,8 +386,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const uint32_t last_stage = stages_end - Tile::kStageBytes;  // free until the first tile is read
   copy_q<T, kHeadDim>(args, item, kv_head, last_stage);
   commit_copies();
-  for (int32_t tile = 0; tile < n_stages - 1; ++tile) {
-    copy_tile(tile, stages + tile * Tile::kStageBytes);
+  for (int32_t i = 0; i < n_stages - 1; ++i) {
+    copy_tile(item.begin_position + i * kKvBlockTokens, stages + i * Tile::kStageBytes);
   }
 
   const FragmentRow rows[2] = {fragment_row(args, item, kv_head, warp_row + lane / 4),
@@ -385,33 +411,38 @@ __global__ void __launch_bounds__(kAttentionThreads)
   AttentionState<Tile::kColumns> chunk, total;
   chunk.clear();
   total.clear();
+  const uint32_t keys = key_offset<kHeadDim>();
+  const uint32_t values = Tile::kTileBytes + value_offset<kHeadDim>(first_column);
   uint32_t stage = stages;
   uint32_t free_stage = last_stage;
-  for (int32_t tile = 0; tile < n_tiles; ++tile, stage = next_stage(stage)) {
+  for (int32_t position = item.begin_position; position < item.end_position;) {
     if (n_stages == 3) {
       wait_copies<1>();
     } else {
       wait_copies<0>();
     }
     __syncthreads();
-    copy_tile(tile + n_stages - 1, free_stage);
+    copy_tile(position + (n_stages - 1) * kKvBlockTokens, free_stage);
     free_stage = next_stage(free_stage);
 
-    const int32_t position = (first_tile + tile) * kKvBlockTokens;
     const int32_t end = position + kKvBlockTokens;
-    if (tile > 0 && position % kCudaAttentionChunk == 0) merge_chunk<T>(factor, chunk, total);
-    if (position >= view.some_end || end <= view.some_begin) continue;
-    float s[4][4];
-    multiply_keys<T, kHeadDim>(q, stage, s);
-    if (has_cap) {
+    if (position < view.some_end && end > view.some_begin) {
+      float s[4][4];
+      multiply_keys<T, kHeadDim>(q, stage + keys, s);
+      if (has_cap) {
 #pragma unroll
-      for (int i = 0; i < 16; ++i) s[i / 4][i % 4] = soft_tanh<T>(s[i / 4][i % 4] * inner_factor);
+        for (int i = 0; i < 16; ++i) s[i / 4][i % 4] = soft_tanh<T>(s[i / 4][i % 4] * inner_factor);
+      }
+      if (position < view.all_begin || end > view.all_end) mask_scores(rows, position, s);
+      apply_softmax<T>(factor, s, chunk);
+      multiply_values<T, kHeadDim>(s, stage + values, chunk.acc);
     }
-    if (position < view.all_begin || end > view.all_end) mask_scores(rows, position, s);
-    apply_softmax<T>(factor, s, chunk);
-    multiply_values<T, kHeadDim>(s, stage + Tile::kTileBytes, first_column / 8, chunk.acc);
+    if (end % kCudaAttentionChunk == 0 || end >= item.end_position) {
+      merge_chunk<T>(factor, chunk, total);
+    }
+    stage = next_stage(stage);
+    position = end;
   }
-  merge_chunk<T>(factor, chunk, total);
 
   if (item.partial_row >= 0) {
     store_partial<kHeadDim>(args, item.partial_row, rows, first_column, total);

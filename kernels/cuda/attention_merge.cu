@@ -18,44 +18,60 @@ __device__ __forceinline__ void store_four<float>(float* to, const float (&x)[4]
   *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
 }
 
-// A thread has 4 columns of one row and head.
+struct MergedState {
+  float max = kNoMax;
+  float sum = 0.0f;
+  float acc[2][4] = {};
+};
+
+__device__ __forceinline__ void merge_four(const MergeWeights& weights, float4 part,
+                                           float (&acc)[4]) {
+  acc[0] = merge_value(weights, acc[0], part.x);
+  acc[1] = merge_value(weights, acc[1], part.y);
+  acc[2] = merge_value(weights, acc[2], part.z);
+  acc[3] = merge_value(weights, acc[3], part.w);
+}
+
+// A thread has twice 4 columns of one row and head, half a head apart, so that what its neighbours
+// read lies beside it.
 template <typename T>
 __global__ void __launch_bounds__(kMergeThreads)
     merge_kernel(const __grid_constant__ AttentionArgs args) {
   const int32_t n_pieces = args.head_dim / 4;
-  const int32_t n_row_pieces = args.n_heads * n_pieces;
+  const int32_t n_row_threads = args.n_heads * n_pieces / 2;
   const int64_t thread = int64_t{blockIdx.x} * kMergeThreads + threadIdx.x;
-  const int32_t merge_idx = static_cast<int32_t>(thread / n_row_pieces);
+  const auto merge_idx = static_cast<int32_t>(thread / n_row_threads);
   if (merge_idx >= args.counts->n_merges) return;
-  const int32_t row_piece = static_cast<int32_t>(thread % n_row_pieces);
-  const int32_t head = row_piece / n_pieces;
-  const AttentionMerge merge = args.merges[merge_idx];
+  const auto row_thread = static_cast<int32_t>(thread % n_row_threads);
+  const int32_t head = row_thread / (n_pieces / 2);
+  const int32_t piece = head * n_pieces + row_thread % (n_pieces / 2);
+  const int4 merge = reinterpret_cast<const int4*>(args.merges)[merge_idx];
+  const int32_t row = merge.x, first_part = merge.y, n_parts = merge.z;  // AttentionMerge
+  const auto* partial_max_sum = reinterpret_cast<const float2*>(args.partial_max_sum);
+  const auto* partial_acc = reinterpret_cast<const float4*>(args.partial_acc);
 
-  float max = kNoMax;
-  float sum = 0.0f;
-  float acc[4] = {};
-  for (int32_t i = 0; i < merge.n_parts; ++i) {
-    const int64_t row = args.parts[merge.first_part + i];
-    const float2 max_sum =
-        reinterpret_cast<const float2*>(args.partial_max_sum)[row * args.n_heads + head];
-    const float4 part =
-        reinterpret_cast<const float4*>(args.partial_acc)[row * n_row_pieces + row_piece];
-    const MergeWeights weights = merge_weights<T>(max, max_sum.x);
-    max = weights.max;
-    sum = merge_value(weights, sum, max_sum.y);
-    acc[0] = merge_value(weights, acc[0], part.x);
-    acc[1] = merge_value(weights, acc[1], part.y);
-    acc[2] = merge_value(weights, acc[2], part.z);
-    acc[3] = merge_value(weights, acc[3], part.w);
+  MergedState state;
+  for (int32_t i = 0; i < n_parts; ++i) {
+    const int64_t part = args.parts[first_part + i];
+    const float2 max_sum = partial_max_sum[part * args.n_heads + head];
+    const float4* acc = partial_acc + part * args.n_heads * n_pieces + piece;
+    const MergeWeights weights = merge_weights<T>(state.max, max_sum.x);
+    state.max = weights.max;
+    state.sum = merge_value(weights, state.sum, max_sum.y);
+    merge_four(weights, acc[0], state.acc[0]);
+    merge_four(weights, acc[n_pieces / 2], state.acc[1]);
   }
-  const float factor = final_factor(sum);
-  for (float& value : acc) value = __fmul_rn(value, factor);
-  store_four<T>(static_cast<T*>(args.out) + merge.row * args.out_stride + row_piece * 4, acc);
+  const float factor = final_factor(state.sum);
+  T* out = static_cast<T*>(args.out) + row * args.out_stride + piece * 4;
+  for (int half = 0; half < 2; ++half) {
+    for (float& value : state.acc[half]) value = __fmul_rn(value, factor);
+    store_four<T>(out + half * n_pieces * 2, state.acc[half]);
+  }
 }
 
 template <typename T>
 cudaError_t launch_merge(const AttentionArgs& args, cudaStream_t stream) {
-  const int64_t n_threads = int64_t{args.max_merges} * args.n_heads * (args.head_dim / 4);
+  const int64_t n_threads = int64_t{args.max_merges} * args.n_heads * (args.head_dim / 8);
   const int64_t n_blocks = (n_threads + kMergeThreads - 1) / kMergeThreads;
   merge_kernel<T><<<static_cast<unsigned>(n_blocks), kMergeThreads, 0, stream>>>(args);
   return cudaGetLastError();

@@ -144,7 +144,8 @@ cudaError_t launch(const RopeAppendArgs& args, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-// 16-byte pieces where the rotated part, or half of it, consists of such.
+// Pieces as large as keep both the pieces of neighbours and their 16 bytes of cosines side by side,
+// where the rotated part consists of such.
 template <typename T>
 cudaError_t launch_of(const RopeAppendArgs& args, cudaStream_t stream) {
   constexpr int kWhole = 16 / sizeof(T);
@@ -152,8 +153,8 @@ cudaError_t launch_of(const RopeAppendArgs& args, cudaStream_t stream) {
     return args.rotary_dim % kWhole == 0 ? launch<T, kWhole, true>(args, stream)
                                          : launch<T, 2, true>(args, stream);
   }
-  return args.rotary_dim / 2 % kWhole == 0 ? launch<T, kWhole, false>(args, stream)
-                                           : launch<T, 1, false>(args, stream);
+  return args.rotary_dim / 2 % 4 == 0 ? launch<T, 4, false>(args, stream)
+                                      : launch<T, 1, false>(args, stream);
 }
 
 }  // namespace

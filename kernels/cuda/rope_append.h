@@ -5,8 +5,8 @@
 //   x0' = x0 * cos - x1 * sin,  x1' = x0 * sin + x1 * cos   (each one product and one fma)
 // and rounded once to T. Elements past rotary_dim pass unchanged. RoFormer: arXiv 2104.09864.
 //
-// Each thread moves 16 bytes of a head (two such pieces where pairs lie rotary_dim / 2 apart), or
-// one pair where rotary_dim does not divide so. No shared memory; 40 registers or fewer.
+// Each thread moves 16 bytes of a head, or two pieces of 4 elements where pairs lie rotary_dim / 2
+// apart, or one pair where rotary_dim does not divide so. No shared memory; 56 registers or fewer.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -13,6 +13,8 @@ constexpr int32_t kBlocksPerSm = 2;
 // What an item costs beside its tiles: its start, Q, the output.
 constexpr int64_t kItemTiles = 2;
 
+constexpr int64_t kChunkTiles = kCudaAttentionChunk / kKvBlockTokens;
+
 int32_t chunk_floor(int32_t position) {
   return position / kCudaAttentionChunk * kCudaAttentionChunk;
 }
@@ -33,6 +35,12 @@ int32_t rows_per_item(const AttentionShape& shape) {
 int64_t cost_of(const AttentionItem& item) {
   return (item.end_position - item.begin_position + kKvBlockTokens - 1) / kKvBlockTokens +
          kItemTiles;
+}
+
+// What it costs to write and read the item's states once, in tiles: 8 bytes of acc a column, where
+// a tile of K and V in 16 bits has 128.
+int64_t partial_cost(const AttentionItem& item, const AttentionShape& shape) {
+  return item.n_rows * (shape.n_heads / shape.n_kv_heads) / 16;
 }
 
 // The part of a span that its rows read by themselves, one item's rows at a time: calls
@@ -177,19 +185,21 @@ void Planner::split(AttentionItem& item, int32_t n_first) {
   push_partial(rest, false);
 }
 
-// Until no item takes much longer than the device would for its share of all. Later chunks of rows
-// that have parts before are items of one chunk already.
+// Until no item takes much longer than the device would for its share of all, unless the partial
+// states would cost more than that. Later chunks of rows that have parts before are items of one
+// chunk already.
 void Planner::split_items() {
   int64_t total = 0;
   for (const AttentionItem& item : items()) total += cost_of(item);
-  const int64_t share =
-      total * shape_.n_kv_heads / (int64_t{shape_.n_sms} * kBlocksPerSm) - kItemTiles;
-  constexpr int64_t kChunkTiles = kCudaAttentionChunk / kKvBlockTokens;
-  const auto n_first = static_cast<int32_t>(std::max<int64_t>(1, share / kChunkTiles));
+  const int64_t share = total * shape_.n_kv_heads / (int64_t{shape_.n_sms} * kBlocksPerSm);
+  const auto n_first =
+      static_cast<int32_t>(std::max<int64_t>(1, (share - kItemTiles) / kChunkTiles));
   const int32_t n_items = lists_.counts.n_items;
   for (int32_t i = 0; i < n_items; ++i) {
     AttentionItem& item = lists_.items[i];
-    if (cost_of(item) > (share + kItemTiles) * 3 / 2) split(item, n_first);
+    const int32_t n_parts = n_chunks(item.begin_position, item.end_position) - n_first + 1;
+    if (n_parts < 2) continue;
+    if (cost_of(item) > share * 3 / 2 + n_parts * partial_cost(item, shape_)) split(item, n_first);
   }
 }
 
@@ -210,7 +220,7 @@ void Planner::list_parts() {
     const int32_t n = n_parts[row];
     n_parts[row] = lists_.n_parts;  // from now on, where the row's next part goes
     if (n == 0) continue;
-    lists_.merges[lists_.counts.n_merges++] = {row, lists_.n_parts, n};
+    lists_.merges[lists_.counts.n_merges++] = {row, lists_.n_parts, n, 0};
     lists_.n_parts += n;
   }
   CHECK(lists_.n_parts <= static_cast<int32_t>(lists_.parts.size()));
