@@ -17,40 +17,36 @@ namespace prefold::cuda {
 inline constexpr int kAttentionThreads = 128;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
-// Where things lie in shared memory: rows of 16-byte pieces, so placed that the 8 rows of a matrix
-// that ldmatrix reads lie in different banks.
+// Where things lie in shared memory: rows of 16-byte pieces, of which neighbours trade places so
+// that neither the 8 rows of a matrix that ldmatrix reads, nor the pieces that 8 threads write side
+// by side, lie in the same banks. 128 bytes are all banks once.
 template <int kHeadDim>
 struct AttentionTile {
   static constexpr int kSplit = kHeadDim > 128 ? 2 : 1;  // warps that share their rows
   static constexpr int kRows = attention_tile_rows(FloatType::kF16, kHeadDim);
   static constexpr int kColumns = kHeadDim / kSplit;  // of acc that a warp has
   static constexpr int kPieces = kHeadDim / 8;
-  static constexpr bool kIsSwizzled = (kPieces & (kPieces - 1)) == 0;
-  static constexpr int kRowPieces = kIsSwizzled ? kPieces : kPieces | 1;
-  static constexpr int kTileBytes = kKvBlockTokens * kRowPieces * 16;
+  static constexpr int kTileBytes = kKvBlockTokens * kPieces * 16;
   static constexpr int kStageBytes = 2 * kTileBytes;  // K, then V
+  static constexpr int kAlignment = 128;              // of stages
   static_assert(kHeadDim % 16 == 0 && kRows == kAttentionThreads / 2 / kSplit);
-  static_assert(kRows * kRowPieces * 16 <= kStageBytes, "Q is staged where K and V go");
+  static_assert(kRows * kPieces * 16 <= kStageBytes, "Q is staged where K and V go");
+
+  // The largest power of 2, at most 8, that divides kPieces: rows that are 8 / kTraded apart begin
+  // in the same bank.
+  static constexpr int kTraded = kPieces % 8 == 0 ? 8 : kPieces % 4 == 0 ? 4 : 2;
 
   static __device__ __forceinline__ uint32_t offset(int row, int piece) {
-    if constexpr (kPieces >= 8 && kIsSwizzled) {
-      piece ^= row & 7;
-    } else if constexpr (kIsSwizzled) {
-      piece ^= row / (8 / kPieces) & (kPieces - 1);
-    }
-    return static_cast<uint32_t>(row * kRowPieces + piece) * 16;
+    piece ^= row / (8 / kTraded) % kTraded;
+    return static_cast<uint32_t>(row * kPieces + piece) * 16;
   }
 
   // From the address of (row, piece), the one of (row + n_rows, piece + n_pieces): n_rows a
-  // multiple of 8, n_pieces one of 2 with none of its bits in piece / 2, stages aligned to
-  // kAlignment. One instruction where the numbers are known to the compiler.
-  static constexpr int kAlignment = 512;
+  // multiple of 8, n_pieces of 2, piece % kTraded 0 or 1. One or two instructions where the numbers
+  // are known to the compiler.
   static __device__ __forceinline__ uint32_t moved(uint32_t address, int n_rows, int n_pieces) {
-    if constexpr (kIsSwizzled) {
-      return (address ^ n_pieces * 16) + n_rows * kRowPieces * 16;
-    } else {
-      return address + (n_rows * kRowPieces + n_pieces) * 16;
-    }
+    const int n_traded = n_pieces % kTraded;
+    return (address ^ n_traded * 16) + (n_rows * kPieces + n_pieces - n_traded) * 16;
   }
 };
 

@@ -5,7 +5,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-constexpr int kPieces = 2;  // a thread's, in K and in V alike
+constexpr int kPieces = 4;  // a thread's, in K and in V alike
 
 // Pieces of 16 bytes. A grid row is a layer.
 __global__ void __launch_bounds__(kThreads)
@@ -13,6 +13,7 @@ __global__ void __launch_bounds__(kThreads)
                    int32_t row_pieces, const BlockCopy* copies, int32_t n_copies) {
   const int32_t first = static_cast<int32_t>(blockIdx.x) * kThreads * kPieces + threadIdx.x;
   int32_t token[kPieces];
+#pragma unroll
   for (int p = 0; p < kPieces; ++p) {
     const int32_t piece = first + p * kThreads;
     token[p] = piece < block_pieces ? piece / row_pieces % kKvBlockTokens : kKvBlockTokens;

@@ -19,9 +19,9 @@ int32_t chunk_floor(int32_t position) {
   return position / kCudaAttentionChunk * kCudaAttentionChunk;
 }
 
-int32_t n_chunks(int32_t begin, int32_t end) {
-  return (end - begin + kCudaAttentionChunk - 1) / kCudaAttentionChunk;
-}
+int32_t ceil_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
+
+int32_t n_chunks(int32_t begin, int32_t end) { return ceil_div(end - begin, kCudaAttentionChunk); }
 
 // Where the first chunk begins that a row at this position sees.
 int32_t visible_begin(const AttentionShape& shape, int32_t position) {
@@ -33,14 +33,13 @@ int32_t rows_per_item(const AttentionShape& shape) {
 }
 
 int64_t cost_of(const AttentionItem& item) {
-  return (item.end_position - item.begin_position + kKvBlockTokens - 1) / kKvBlockTokens +
-         kItemTiles;
+  return ceil_div(item.end_position - item.begin_position, kKvBlockTokens) + kItemTiles;
 }
 
-// What it costs to write and read the item's states once, in tiles: 8 bytes of acc a column, where
-// a tile of K and V in 16 bits has 128.
-int64_t partial_cost(const AttentionItem& item, const AttentionShape& shape) {
-  return item.n_rows * (shape.n_heads / shape.n_kv_heads) / 16;
+// What it costs to write and read the states of so many partial rows, in tiles: 8 bytes a column of
+// each pair of row and head, where a tile of K and V in 16 bits has 128.
+int64_t partial_cost(int64_t n_partial_rows, const AttentionShape& shape) {
+  return n_partial_rows * (shape.n_heads / shape.n_kv_heads) / 16;
 }
 
 // The part of a span that its rows read by themselves, one item's rows at a time: calls
@@ -131,25 +130,30 @@ void Planner::add_segment(const SharedSegment& segment) {
     first_position = std::min(first_position, span.first_position);
   }
   const int32_t begin = std::max(covered, visible_begin(shape_, first_position));
-  if (covered >= end) return;
+  if (begin >= end) return;
 
-  const int32_t n_new = begin >= end ? 0 : n_before > 0 ? n_chunks(begin, end) : 1;
+  const int32_t n_new = n_before > 0 ? n_chunks(begin, end) : 1;
+  const int32_t n_item_rows = rows_per_item(shape_);
+  const int32_t end_row = members.back().first_row + members.back().n_rows;
   int32_t n_more = 0;
+  int64_t n_fewer_items = -ceil_div(end_row - members.front().first_row, n_item_rows);
   for (const RowSpan& span : members) {
+    n_fewer_items += ceil_div(span.n_rows, n_item_rows);
     n_more += partial_rows(span, end, n_before + n_new) - partial_rows(span, covered, n_before);
   }
-  if (n_reserved_ + n_more > limits_.n_partial_rows) return;  // each member reads it by itself
+  // Each member reads it by itself, if there is no room for its states, or if members fill tiles
+  // by themselves, so that the states would cost more than what is read less often.
+  if (n_reserved_ + n_more > limits_.n_partial_rows) return;
+  if (n_fewer_items * n_chunks(begin, end) * kChunkTiles < partial_cost(n_more, shape_)) return;
   n_reserved_ += n_more;
   std::fill_n(scratch_.covered.begin() + segment.first_span, segment.n_spans, end);
   std::fill_n(scratch_.n_before.begin() + segment.first_span, segment.n_spans, n_before + n_new);
-  if (begin >= end) return;
 
-  const int32_t end_row = members.back().first_row + members.back().n_rows;
   AttentionItem item;
   item.first_block = members.front().first_block;
   for (int32_t row = members.front().first_row; row < end_row; row += item.n_rows) {
     item.first_row = row;
-    item.n_rows = std::min(rows_per_item(shape_), end_row - row);
+    item.n_rows = std::min(n_item_rows, end_row - row);
     item.begin_position = begin;
     item.end_position = end;
     push_partial(item, n_before == 0);
@@ -199,7 +203,8 @@ void Planner::split_items() {
     AttentionItem& item = lists_.items[i];
     const int32_t n_parts = n_chunks(item.begin_position, item.end_position) - n_first + 1;
     if (n_parts < 2) continue;
-    if (cost_of(item) > share * 3 / 2 + n_parts * partial_cost(item, shape_)) split(item, n_first);
+    if (cost_of(item) > share * 3 / 2 + partial_cost(int64_t{n_parts} * item.n_rows, shape_))
+      split(item, n_first);
   }
 }
 

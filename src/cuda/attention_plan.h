@@ -2,10 +2,12 @@
 //
 // Of a segment only whole chunks of kCudaAttentionChunk positions are shared: it covers the blocks
 // from where the one around it ends, rounded down, to its own end, rounded down; the rest is part
-// of what each member reads by itself. Rows with more than one item have partial states, merged by
-// a second kernel. Where there are too few items for the device, those that begin at the first
-// visible chunk are split at chunks. None of this changes a bit of an answer, so what the partial
-// states have no room for is simply not shared, or not split.
+// of what each member reads by itself. So is a segment whose members have so many rows that they
+// fill tiles by themselves: reading it together would save less than the partial states cost. Rows
+// with more than one item have partial states, merged by a second kernel. Where there are too few
+// items for the device, those that begin at the first visible chunk are split at chunks. None of
+// this changes a bit of an answer, so what the partial states have no room for is simply not
+// shared, or not split.
 #pragma once
 
 #include <cstdint>

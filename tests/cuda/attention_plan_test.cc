@@ -208,6 +208,18 @@ TEST_CASE("attention plan: a segment is read once for all members, whole chunks 
   check_plan(plan, spans, shape, limits);
 }
 
+TEST_CASE("attention plan: a segment is not shared by members that fill tiles by themselves") {
+  AttentionShape shape;
+  shape.n_heads = 32;
+  shape.n_kv_heads = 8;
+  const AttentionLimits limits = attention_limits(64, shape);
+  std::vector<RowSpan> spans;  // of 32 rows: two items of 16 rows each
+  for (int32_t i = 0; i < 2; ++i) spans.push_back({i * 32, 32, 1024, i * 33, 33});
+  const Plan plan(spans, {{0, 32, 0, 2}}, shape, limits);
+  CHECK(plan.items.size() == 4);
+  CHECK(plan.merges.empty());
+}
+
 TEST_CASE("attention plan: without room for partial states nothing is shared or split") {
   AttentionShape shape;
   shape.n_sms = 1000;
