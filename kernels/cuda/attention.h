@@ -122,8 +122,8 @@ struct AttentionArgs {
 // cudaErrorInvalidValue: a head size or type that is not among those above.
 [[nodiscard]] cudaError_t launch_attention(const AttentionArgs& args, cudaStream_t stream);
 
-// Merges the partial states of the rows that have several and writes their output. A warp for each
-// row and head; no shared memory.
+// Merges the partial states of the rows that have several and writes their output. A thread has 8
+// or 16 columns of a row and head, and walks its parts. No shared memory; 64 registers or fewer.
 [[nodiscard]] cudaError_t launch_attention_merge(const AttentionArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

@@ -203,8 +203,8 @@ void Planner::split_items() {
     AttentionItem& item = lists_.items[i];
     const int32_t n_parts = n_chunks(item.begin_position, item.end_position) - n_first + 1;
     if (n_parts < 2) continue;
-    if (cost_of(item) > share * 3 / 2 + partial_cost(int64_t{n_parts} * item.n_rows, shape_))
-      split(item, n_first);
+    const int64_t partial_tiles = partial_cost(int64_t{n_parts} * item.n_rows, shape_);
+    if (cost_of(item) > share * 3 / 2 + partial_tiles) split(item, n_first);
   }
 }
 
