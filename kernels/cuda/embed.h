@@ -1,14 +1,16 @@
 // Rows of the embedding matrix: the input of the first layer.
 //
-//   hidden[row] = f32(table[id]),  id = token_ids[row], or last_tokens[input_slots[row]] where that
-//                                  is kTokenFromSlot
+//   hidden[row] = table[id],  id = token_ids[row], or last_tokens[input_slots[row]] where that is
+//                             kTokenFromSlot
+//
+// in f32: dense values are widened, quantised ones are d * q + m rounded once.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
 
-#include "kernels/cuda/types.h"
+#include "kernels/cuda/weight_format.h"
 
 namespace prefold::cuda {
 
@@ -19,12 +21,13 @@ struct EmbedArgs {
   const int32_t* input_slots = nullptr;  // (n_rows); read where token_ids is kTokenFromSlot
   const int32_t* last_tokens = nullptr;  // by slot: what it sampled last (sampling.h)
   int32_t n_rows = 0;                    // 0: nothing is launched
-  int32_t n_cols = 0;                    // a multiple of 32
-  const void* table = nullptr;  // (n_vocab, n_cols) of table_type, contiguous, 16-byte aligned
-  FloatType table_type = FloatType::kF16;
-  float* hidden = nullptr;  // (n_rows, n_cols), contiguous, 16-byte aligned
+  DeviceMatrix table;                    // n_out: the vocabulary; n_in: the columns of hidden
+  float* hidden = nullptr;               // (n_rows, n_in), contiguous, 16-byte aligned
 };
 
+// A block of 256 threads for 1024 columns of a row, no shared memory. Of a quantised table a row's
+// quants lie 16 (kW4) or 32 bytes (kW8) at a time and its scales apart, so whole sectors are read
+// for less: 64 or 96 bytes for 32 columns.
 [[nodiscard]] cudaError_t launch_embed(const EmbedArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda
