@@ -25,6 +25,7 @@ struct SlotStart {
   std::span<const int32_t> stop_ids;       // never sampled before min_tokens; owned by the job
   std::span<const int32_t> prompt;         // owned by the job
   uint64_t key = 0;                        // of the counter-based generator: request and choice
+  int32_t max_tokens = 0;                  // that it will sample at most
 };
 
 // Logits of `row` are used to sample the next token of `slot`.

@@ -307,8 +307,8 @@ void Scheduler::add_sample(int32_t sequence_idx, int32_t row, StepPlan& plan, In
       free_slots_.pop_back();
     }
     const SequenceSpec& spec = job_.sequences[sequence_idx];
-    plan.slot_starts.push_back(
-        {sequence.slot, spec.params, spec.stop_ids, job_.prompts[spec.prompt], spec.key});
+    plan.slot_starts.push_back({sequence.slot, spec.params, spec.stop_ids,
+                                job_.prompts[spec.prompt], spec.key, spec.max_tokens});
   }
   plan.samples.push_back({row, sequence.slot});
   flight.sample_sequences.push_back(sequence_idx);
