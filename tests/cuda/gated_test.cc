@@ -59,9 +59,7 @@ TEST_CASE("silu_mul: gate becomes silu(gate) * up and nothing else changes [smok
   }
 }
 
-TEST_CASE("silu_mul: no rows is no launch") {
-  CHECK(launch_silu_mul({}, nullptr) == cudaSuccess);
-}
+TEST_CASE("silu_mul: no rows is no launch") { CHECK(launch_silu_mul({}, nullptr) == cudaSuccess); }
 
 }  // namespace
 }  // namespace prefold::cuda

@@ -45,7 +45,9 @@ void check_norm(const Case& c) {
   const std::vector<float> x = random_floats(5 * size_t{static_cast<uint32_t>(c.n_cols)}, rng);
   const std::vector<float> gamma = random_floats(c.n_cols, rng);
   const std::vector<float> out = normed(x, gamma, {}, c);
-  const double tolerance = c.type == FloatType::kF32 ? 1e-6 : c.type == FloatType::kF16 ? 6e-4 : 5e-3;
+  const double tolerance = c.type == FloatType::kF32   ? 1e-6
+                           : c.type == FloatType::kF16 ? 6e-4
+                                                       : 5e-3;
   for (size_t row = 0; row < 5; ++row) {
     const std::span<const float> of_row(x.data() + row * c.n_cols, c.n_cols);
     const std::vector<double> wanted = reference::rmsnorm(of_row, gamma, kEps);

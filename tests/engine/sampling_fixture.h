@@ -35,7 +35,8 @@ inline SamplerState start_sampler(const Start& start) {
   return state;
 }
 
-inline int32_t reference_token(const std::vector<float>& logits, const Start& start) {
+// u: the uniform number of the draw.
+inline int32_t reference_token(const std::vector<float>& logits, const Start& start, double u) {
   const SamplingParams& params = start.params;
   reference::SamplingCase c;
   c.temperature = params.temperature;
@@ -49,8 +50,13 @@ inline int32_t reference_token(const std::vector<float>& logits, const Start& st
   if (std::ssize(start.sampled) < params.min_tokens) c.masked = start.stop_ids;
   c.prompt = start.prompt;
   c.output = start.sampled;
-  c.u = uniform_at(start.key, static_cast<uint32_t>(start.sampled.size()));
+  c.u = u;
   return reference::sample(logits, c);
+}
+
+inline int32_t reference_token(const std::vector<float>& logits, const Start& start) {
+  return reference_token(logits, start,
+                         uniform_at(start.key, static_cast<uint32_t>(start.sampled.size())));
 }
 
 // What score and sample of a whole row of logits are, without a head.
