@@ -25,7 +25,7 @@ struct EmbedArgs {
   float* hidden = nullptr;               // (n_rows, n_in), contiguous, 16-byte aligned
 };
 
-// A block of 256 threads for 1024 columns of a row, no shared memory. Of a quantised table a row's
+// A block of 256 threads a row, no shared memory. Of a quantised table a row's
 // quants lie 16 (kW4) or 32 bytes (kW8) at a time and its scales apart, so whole sectors are read
 // for less: 64 or 96 bytes for 32 columns.
 [[nodiscard]] cudaError_t launch_embed(const EmbedArgs& args, cudaStream_t stream);

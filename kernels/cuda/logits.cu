@@ -44,27 +44,29 @@ __global__ void __launch_bounds__(kThreads) logits_parts(LogitsPartsArgs args) {
 #pragma unroll
   for (int i = 0; i < kLoads; ++i) {
     for_four(x[i], begin + i * 4 * kThreads, [&](float logit, int32_t id) {
-      if (logit > best) {
+      if (logit > best && is_below_infinity(logit)) {
         best = logit;
         best_id = id;
       }
     });
   }
   const uint64_t rank = block_max(best == lowest_logit() ? 0 : rank_of(best, best_id));
-  LogitsPart part{lowest_logit(), 0, 0.0f};
+  LogitsPart part{lowest_logit(), 0, 0.0f, 0};
   if (rank != 0) {
     part.logit = logit_of_rank(rank);
     part.id = id_of_rank(rank);
-    if (args.items[item].wants_logprob) {
+    if (load16(args.items + item).wants_logprob) {
       float sum = 0.0f;
 #pragma unroll
       for (int i = 0; i < kLoads; ++i) {
-        for_four(x[i], 0, [&](float logit, int32_t) { sum += exp_of(logit - part.logit); });
+        for_four(x[i], 0, [&](float logit, int32_t) {
+          if (is_below_infinity(logit)) sum += scaled_exp<0>(logit - part.logit);
+        });
       }
       part.sum = block_sum(sum);
     }
   }
-  if (threadIdx.x == 0) args.parts[item * gridDim.y + blockIdx.y] = part;
+  if (threadIdx.x == 0) store16(args.parts + item * gridDim.y + blockIdx.y, part);
 }
 
 }  // namespace

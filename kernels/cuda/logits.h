@@ -22,6 +22,7 @@ struct alignas(16) LogitsPart {
   float logit = 0.0f;  // minus infinity if no logit is finite
   int32_t id = 0;
   float sum = 0.0f;  // where the item wants a log-probability
+  int32_t unused = 0;
 };
 
 struct LogitsPartsArgs {

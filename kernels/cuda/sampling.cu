@@ -1,3 +1,5 @@
+#include <cstddef>
+
 #include "kernels/cuda/philox.cuh"
 #include "kernels/cuda/sampling.h"
 #include "kernels/cuda/select.cuh"
@@ -14,11 +16,21 @@ constexpr float kTopRange = 64.0f;  // what most lists of best tokens lie within
 
 struct Shared {
   SelectScratch select;
+  SamplerSlot slot;  // as it was before this item
   uint64_t warp_ranks[32];
   int32_t lowest_id;
   int32_t n_found;  // entries of the token that was chosen: 0 or 1
   float raw;        // its logit before the change
 };
+
+__device__ void load_slot(const SamplerSlot& slot, Shared& shared) {
+  constexpr int kWords = offsetof(SamplerSlot, counts_outputs) / sizeof(uint32_t) + 1;  // all
+  if (threadIdx.x < kWords) {
+    reinterpret_cast<uint32_t*>(&shared.slot)[threadIdx.x] =
+        reinterpret_cast<const uint32_t*>(&slot)[threadIdx.x];
+  }
+  __syncthreads();
+}
 
 // ---- What the parts say ----
 
@@ -32,16 +44,18 @@ __device__ Summary merge_parts(const LogitsPart* parts, int n_parts, bool wants_
   const int lane = static_cast<int>(threadIdx.x % 32);
   uint64_t best = 0;
   for (int i = lane; i < n_parts; i += 32) {
-    if (parts[i].logit == lowest_logit()) continue;
-    const uint64_t rank = rank_of(parts[i].logit, parts[i].id);
+    const LogitsPart part = load16(parts + i);
+    if (part.logit == lowest_logit()) continue;
+    const uint64_t rank = rank_of(part.logit, part.id);
     best = rank > best ? rank : best;
   }
   Summary summary{warp_max(best), 0.0};
   if (!wants_logprob || summary.best == 0) return summary;
   double sum = 0.0;
   for (int i = lane; i < n_parts; i += 32) {
-    if (parts[i].logit == lowest_logit()) continue;
-    sum += parts[i].sum * exp(static_cast<double>(parts[i].logit) - logit_of_rank(summary.best));
+    const LogitsPart part = load16(parts + i);
+    if (part.logit == lowest_logit()) continue;
+    sum += part.sum * exp(static_cast<double>(part.logit) - logit_of_rank(summary.best));
   }
   summary.log_sum = log(warp_sum(sum));
   return summary;
@@ -68,11 +82,12 @@ __device__ void write_top(SelectScratch& scratch, const Row& row, const Summary&
     Weights rule = weights_of(logit_of_rank(raw.best), 1.0f, 0.0f);
     cut_after(last_needed(
                   scratch, row, DistanceBins(rule.max_logit, kTopRange),
-                  [](float logit, int32_t) { return logit > lowest_logit() ? 1 : 0; },
+                  [](float logit, int32_t) { return isfinite(logit) ? 1 : 0; },
                   [n_top](uint64_t) { return n_top; }),
               rule);
-    n_found =
-        collect(scratch, row, [&](float logit, int32_t id) { return is_kept(rule, logit, id); });
+    n_found = collect(scratch, row, [&](float logit, int32_t id) {
+      return isfinite(logit) && is_kept(rule, logit, id);
+    });
   }
   if (thread < n_found) {
     const uint64_t rank = scratch.candidates[thread];
@@ -126,7 +141,7 @@ __device__ uint64_t best_of_row(Shared& shared, const Row& row) {
   float best = lowest_logit();
   int32_t best_id = 0;
   for_each_logit(row, [&](float logit, int32_t id) {
-    if (logit > best) {
+    if (logit > best && is_below_infinity(logit)) {
       best = logit;
       best_id = id;
     }
@@ -161,36 +176,44 @@ __device__ int32_t lowest_id(Shared& shared, const ChangePool& pool, const Sampl
   return shared.lowest_id;
 }
 
+// Calls fn(mass), mass(logit, id): the weight of a token that the rule keeps, 0 of another.
+template <class Fn>
+__device__ auto with_masses(const Weights& rule, Fn fn) {
+  if (!is_cut(rule)) return fn([&](float logit, int32_t) { return mass_of(rule, logit); });
+  return fn([&](float logit, int32_t id) {
+    return is_kept(rule, logit, id) ? mass_of(rule, logit) : uint64_t{0};
+  });
+}
+
 __device__ int32_t draw(SelectScratch& scratch, const Row& row, const SamplerSlot& slot,
                         float max_logit) {
   Weights rule = weights_of(max_logit, slot.temperature, fminf(slot.min_p, 1.0f));
   const DistanceBins bins(max_logit, kMassRange * slot.temperature);
   if (slot.top_k > 0 && slot.top_k < row.n_vocab) {
     // Tokens without mass need not be cut off, so they need not be counted.
-    const float lowest = fmaxf(max_logit - kMassRange * slot.temperature, -3.402823466e38f);
-    cut_after(
-        last_needed(
-            scratch, row, bins, [lowest](float logit, int32_t) { return logit >= lowest ? 1 : 0; },
-            [&](uint64_t) { return slot.top_k; }),
-        rule);
+    const float lowest = max_logit - kMassRange * slot.temperature;
+    const auto count = [lowest](float logit, int32_t) {
+      return isfinite(logit) && logit >= lowest ? 1 : 0;
+    };
+    const auto needed_of = [&](uint64_t) { return slot.top_k; };
+    cut_after(last_needed(scratch, row, bins, count, needed_of), rule);
   }
-  const auto mass = [&](float logit, int32_t id) {
-    return is_kept(rule, logit, id) ? mass_of(rule, logit) : uint64_t{0};
-  };
   if (slot.top_p < 1.0f) {
     const auto needed_of = [&](uint64_t total) {
       const double share = static_cast<double>(slot.top_p) * static_cast<double>(total);
       const uint64_t needed = __double2ull_ru(share);
       return min(max(needed, uint64_t{1}), total);
     };
-    const uint64_t last = last_needed(scratch, row, bins, mass, needed_of);
+    const uint64_t last = with_masses(
+        rule, [&](auto mass) { return last_needed(scratch, row, bins, mass, needed_of); });
     cut_after(last, rule);
   }
   const double u = uniform_at(slot.key, static_cast<uint32_t>(slot.n_sampled));
-  return id_at_sum(scratch, row, mass, [u](uint64_t total) {
+  const auto needed_of = [u](uint64_t total) {
     const uint64_t below = __double2ull_rz(u * static_cast<double>(total));
     return min(below + 1, total);
-  });
+  };
+  return with_masses(rule, [&](auto mass) { return id_at_sum(scratch, row, mass, needed_of); });
 }
 
 // ---- The end of an item ----
@@ -224,7 +247,7 @@ __device__ float take_token(Shared& shared, const SamplingArgs& args, const Samp
 __global__ void __launch_bounds__(kThreads) sample_items(SamplingArgs args, int n_parts) {
   __shared__ Shared shared;
   const int item_idx = static_cast<int>(blockIdx.x);
-  const TokenItem item = args.items[item_idx];
+  const TokenItem item = load16(args.items + item_idx);
   float* logits = args.logits + item_idx * args.stride;
   const Row row{logits, args.n_vocab};
   const Summary raw = merge_parts(args.parts + static_cast<int64_t>(item_idx) * n_parts, n_parts,
@@ -238,7 +261,8 @@ __global__ void __launch_bounds__(kThreads) sample_items(SamplingArgs args, int 
     return;
   }
 
-  const SamplerSlot slot = args.slots[item.slot];
+  load_slot(args.slots[item.slot], shared);
+  const SamplerSlot& slot = shared.slot;
   uint64_t best = raw.best;
   if (slot.n_changes > 0) {
     change_logits(args.pool, slot, item.slot, logits);

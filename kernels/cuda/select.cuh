@@ -32,7 +32,8 @@ __device__ void for_each_logit(const Row& row, Fn fn) {
   for_each_logit(row.logits, 0, row.n_vocab, static_cast<int32_t>(threadIdx.x), kSelectThreads, fn);
 }
 
-// Bins of equal width over the distance from the best logit; the last one takes all from `range` on.
+// Bins of equal width over the distance from the best logit; the last one takes all from `range`
+// on.
 struct DistanceBins {
   float max_logit;
   float scale;
@@ -63,7 +64,10 @@ __device__ FoundBin find_bin(SelectScratch& scratch, NeededOf needed_of) {
   const uint64_t amount = scratch.bins[threadIdx.x];
   const uint64_t in_warp = warp_prefix_sum(amount);
   if (lane == 31) scratch.warp_sums[warp] = in_warp;
-  if (threadIdx.x == 0) scratch.bin = kBins;
+  if (threadIdx.x == 0) {
+    scratch.bin = kBins;
+    scratch.before = 0;
+  }
   __syncthreads();
   const uint64_t of_warp = scratch.warp_sums[lane];
   const uint64_t to_warp = warp_prefix_sum(of_warp);
@@ -74,7 +78,7 @@ __device__ FoundBin find_bin(SelectScratch& scratch, NeededOf needed_of) {
     scratch.before = before;
   }
   __syncthreads();
-  return {scratch.bin, scratch.bin < kBins ? needed - scratch.before : 0};
+  return {scratch.bin, needed - scratch.before};
 }
 
 // The rank at which the running sum of amounts, best tokens first, reaches `needed`.
