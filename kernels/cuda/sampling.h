@@ -3,8 +3,7 @@
 // The rules are those of src/engine/sampler.h, with these choices where that leaves one: a weight
 // is an integer in units of 2^-40 of the best token's, so every sum is exact and no order of
 // addition changes a token; the running sum of the draw is one of such integers. The CPU adds f32
-// weights, so the two differ where u, top_p or min_p falls within rounding of a border, and nowhere
-// else.
+// weights, so the two differ where u or top_p falls within rounding of a border, and nowhere else.
 //
 // Selection without sorting: one histogram over the distance from the best logit, by count for
 // top_k and by mass for top_p, says in which of 1024 bins the boundary lies; the tokens of that bin
@@ -36,8 +35,10 @@ struct SamplingArgs {
   TokenResult* top_results = nullptr;   // item i's best at first_top; see TokenItem
 };
 
-// A block of 1024 threads an item; a greedy one without log-probabilities and changes ends after a
-// look at its parts. Static shared memory only, below 48 KiB.
+// A block of 1024 threads an item, 25 KiB of static shared memory, at most 64 registers: one block
+// a multiprocessor, so as many items as multiprocessors are under way. A greedy item without
+// log-probabilities and changes ends after a look at its parts; a draw walks the row once, and
+// twice more for each of top_k and top_p; a list of best tokens takes three walks.
 [[nodiscard]] cudaError_t launch_sampling(const SamplingArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

@@ -116,7 +116,7 @@ class Sampler::Upload {
 
 Sampler::Sampler(const SamplerLimits& limits, DeviceArena& device, PinnedArena& pinned)
     : limits_(limits), slots_(limits.max_slots) {
-  CHECK(limits.max_top <= kMaxTop);
+  CHECK(limits.n_vocab > 0 && limits.n_vocab <= 1 << 23 && limits.max_top <= kMaxTop);
   const Sizes n(limits);
   device_slots_ = device.take<SamplerSlot>(n.slots);
   last_tokens_ = device.take<int32_t>(n.slots);

@@ -24,7 +24,7 @@
 namespace prefold::cuda {
 
 struct SamplerLimits {
-  int32_t n_vocab = 0;
+  int32_t n_vocab = 0;    // at most 2^23
   int32_t max_slots = 0;  // slots of a plan are below that
   int32_t max_items = 0;  // samples and scores of a step
   int32_t max_batch = 0;  // items, thus rows of logits, of one enqueue
@@ -33,7 +33,7 @@ struct SamplerLimits {
   // Tokens whose logits requests change: of with_demands, from the job. All 0 for a job without
   // penalties, logit_bias and masked stop ids.
   int32_t max_slot_pages = 0;   // of one slot
-  int64_t n_pages = 0;          // of all slots together
+  int64_t n_pages = 0;          // of all slots together; 2 KiB each
   int64_t max_new_changes = 0;  // written by slot starts of one step
 };
 

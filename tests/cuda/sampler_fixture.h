@@ -101,20 +101,16 @@ inline StepPlan plan_of(const std::vector<Start>& requests, bool starts) {
   return plan;
 }
 
-// Whether a token is the reference's with u, top_p and min_p moved by what rounding may make of
-// them.
+// Whether a token is the reference's with u and top_p moved by what rounding may make of them.
 inline bool is_at_border(const std::vector<float>& logits, const Start& start, int32_t id) {
   constexpr double kRounding = 2e-6;
   const double u = uniform_at(start.key, static_cast<uint32_t>(start.sampled.size()));
-  for (const double top_p : {-kRounding, 0.0, kRounding}) {
-    for (const double min_p : {-kRounding, 0.0, kRounding}) {
-      Start moved = start;
-      moved.params.top_p = static_cast<float>(start.params.top_p * (1.0 + top_p));
-      moved.params.min_p = static_cast<float>(start.params.min_p * (1.0 + min_p));
-      const int32_t lowest = reference_token(logits, moved, u - kRounding);
-      const int32_t highest = reference_token(logits, moved, u + kRounding);
-      if (lowest <= id && id <= highest) return true;
-    }
+  for (const double change : {-kRounding, 0.0, kRounding}) {
+    Start moved = start;
+    moved.params.top_p = static_cast<float>(start.params.top_p * (1.0 + change));
+    const int32_t lowest = reference_token(logits, moved, u - kRounding);
+    const int32_t highest = reference_token(logits, moved, u + kRounding);
+    if (lowest <= id && id <= highest) return true;
   }
   return false;
 }
