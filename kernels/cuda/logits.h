@@ -34,8 +34,8 @@ struct LogitsPartsArgs {
   LogitsPart* parts = nullptr;  // (n_items, n_logits_chunks(n_vocab))
 };
 
-// A block of 256 threads for each chunk and row; each logit is read once, into registers (48 in
-// all). 96 bytes of shared memory.
+// A block of 256 threads for each chunk and row; each logit is read once, into registers (at most
+// 52 in all). 96 bytes of shared memory.
 [[nodiscard]] cudaError_t launch_logits_parts(const LogitsPartsArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

@@ -1,9 +1,9 @@
 // From logits and their parts (logits.h) to tokens and log-probabilities, and the slots' new state.
 //
-// The rules are those of src/engine/sampler.h, with these choices where that leaves one: a weight
-// is an integer in units of 2^-40 of the best token's, so every sum is exact and no order of
-// addition changes a token; the running sum of the draw is one of such integers. The CPU adds f32
-// weights, so the two differ where u or top_p falls within rounding of a border, and nowhere else.
+// The rules are those of src/engine/sampler.h, and its weights; each is an integer in units of
+// 2^-40 of the best token's, so every sum is exact and no order of addition changes a token. Where
+// the CPU adds f32 weights (it does for a whole row) the two may differ, if u or top_p falls within
+// rounding of a border, and nowhere else.
 //
 // Selection without sorting: one histogram over the distance from the best logit, by count for
 // top_k and by mass for top_p, says in which of 1024 bins the boundary lies; the tokens of that bin

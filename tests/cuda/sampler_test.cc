@@ -244,7 +244,8 @@ TEST_CASE("scores are the CPU's, beside samples of the same row and in batches o
     REQUIRE(result.scores.size() == 5);
     for (int32_t i = 0; i < 5; ++i) {
       CAPTURE(i);
-      check_logprobs(result.scores[i], with_logprobs_of_row(cpu(), logits[i], 100 * i, 5 * i, scratch));
+      check_logprobs(result.scores[i],
+                     with_logprobs_of_row(cpu(), logits[i], 100 * i, 5 * i, scratch));
     }
     if (max_batch == 10) first = result;
     for (size_t i = 0; i < 5; ++i) {  // to the bit
