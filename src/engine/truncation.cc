@@ -98,11 +98,12 @@ double total_weight(const VocabKernels& kernels, std::span<const float> logits,
 
 void collect_candidates(const VocabKernels& kernels, std::span<const float> logits, double above,
                         SamplerScratch& scratch) {
+  // Rounded down: a token that is lighter than asked for does no harm, a missing one does.
+  const float above_f32 = std::nextafter(static_cast<float>(above), -kInfinity);
   scratch.candidates.clear();
   for (int32_t begin = 0; begin < size_of(logits); begin += kVocabTile) {
-    const int32_t n_ids =
-        kernels.collect_above(logits.data(), begin, tile_end(begin, size_of(logits)),
-                              static_cast<float>(above), scratch.tile_ids.data());
+    const int32_t n_ids = kernels.collect_above(
+        logits.data(), begin, tile_end(begin, size_of(logits)), above_f32, scratch.tile_ids.data());
     for (int32_t i = 0; i < n_ids; ++i) {
       const int32_t id = scratch.tile_ids[i];
       scratch.candidates.push_back({logits[id], id, 0});

@@ -160,6 +160,15 @@ TEST_CASE("top_k keeps exactly k tokens, lower ids first among equals") {
   CHECK(ids_of(drawn_ids(job_of(equal, params))) == std::vector<int32_t>{0, 1, 2, 3, 4});
 }
 
+TEST_CASE("top_p with a temperature below the steps between logits keeps the best token") {
+  SamplingParams params;
+  params.top_p = 0.9f;
+  params.temperature = 1e-4f;
+  CHECK(ids_of(drawn_ids(job_of({5000, 4000, 0}, params))) == std::vector<int32_t>{0});
+  params.temperature = 1.0f;
+  CHECK(ids_of(drawn_ids(job_of({-3e38f, 3e38f, 0}, params))) == std::vector<int32_t>{1});
+}
+
 TEST_CASE("top_p keeps the fewest tokens that reach it, lower ids first among equals") {
   SamplingParams params;
   const std::vector<float> four_equal{1, 1, 1, 1};
