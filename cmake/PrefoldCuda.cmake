@@ -55,7 +55,7 @@ endif()
 if(prefold_cuda)
   # PTX only: the driver compiles it for the GPU at hand at the first start and keeps the result,
   # any GPU from 7.5 on is served, and the emulator reads nothing else. Machine code for three
-  # architectures would double the time of every build; scripts/gpu-registers makes it, to see
+  # architectures would double the time of every build; scripts/gpu_registers.py makes it, to see
   # that it can be made and what it uses. -DCMAKE_CUDA_ARCHITECTURES=80 gives both for one GPU.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 75-virtual 80-virtual 90-virtual)
