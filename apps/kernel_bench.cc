@@ -1,4 +1,5 @@
 // kernel_bench attention: see attention_bench.cc.
+// kernel_bench --device cuda: see cuda_bench.cc.
 // kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
 //
 // For each shape, weight type and number of rows: the best and the median time of linear(), its
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "apps/attention_bench.h"
+#include "apps/cuda_bench.h"
 #include "apps/machine_peaks.h"
 #include "apps/peer_products.h"
 #include "base/error.h"
@@ -269,6 +271,14 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "attention") {
     return prefold::attention_bench(argc - 1, argv + 1);
+  }
+  if (argc > 2 && std::string(argv[1]) == "--device" && std::string(argv[2]) == "cuda") {
+#ifdef PREFOLD_CUDA
+    return prefold::cuda_bench(argc - 2, argv + 2);
+#else
+    fmt::print(stderr, "error: --device cuda: this program was built without CUDA\n");
+    return 2;
+#endif
   }
   prefold::Options options;
   CLI::App app("Times prefold's kernels against this machine's measured peaks.");

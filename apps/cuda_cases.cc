@@ -1,0 +1,211 @@
+#include "apps/cuda_cases.h"
+
+#include "kernels/cuda/embed.h"
+#include "kernels/cuda/gated.h"
+#include "kernels/cuda/kv_copy.h"
+#include "kernels/cuda/logits.h"
+#include "kernels/cuda/norm.h"
+#include "kernels/cuda/rope_append.h"
+#include "kernels/cuda/sampling.h"
+
+namespace prefold::cuda {
+namespace {
+
+constexpr int32_t kRows = 256;
+constexpr int32_t kVocab = 128256;
+
+CaseWork embed_case(CaseMemory& memory) {
+  constexpr int32_t kIds = 8192;  // of the vocabulary: what is not asked for is not read
+  std::vector<int32_t> ids(kRows);
+  for (int32_t row = 0; row < kRows; ++row) ids[row] = row * 31 % kIds;
+  EmbedArgs args;
+  args.token_ids = memory.upload(ids);
+  args.n_rows = kRows;
+  args.table.n_out = kIds;
+  args.table.n_in = kHidden;
+  args.table.values = memory.halves(size_t{kIds} * kHidden);
+  args.hidden = memory.unwritten<float>(size_t{kRows} * kHidden);
+  return {.bytes = kRows * kHidden * (2.0 + 4.0), .launch = [args](cudaStream_t stream) {
+            check_launch("embed", launch_embed(args, stream));
+          }};
+}
+
+CaseWork norm_case(CaseMemory& memory) {
+  RmsNormArgs args;
+  args.hidden = memory.floats(size_t{kRows} * kHidden);
+  args.gamma = memory.floats(kHidden);
+  args.eps = 1e-5f;
+  args.n_rows = kRows;
+  args.n_cols = kHidden;
+  args.out = memory.unwritten<uint16_t>(size_t{kRows} * kHidden);
+  return {.bytes = kRows * kHidden * (4.0 + 2.0) + kHidden * 4.0,
+          .launch = [args](cudaStream_t stream) {
+            check_launch("rmsnorm", launch_rmsnorm(args, stream));
+          }};
+}
+
+CaseWork rope_case(CaseMemory& memory) {
+  constexpr int32_t kPositions = 4096;
+  constexpr int32_t kQ = kHeads * kHeadDim, kKv = kKvHeads * kHeadDim, kAll = kQ + 2 * kKv;
+  std::vector<int32_t> positions(kRows), slots(kRows);
+  for (int32_t row = 0; row < kRows; ++row) {
+    positions[row] = 1024 + row;
+    slots[row] = row;
+  }
+  RopeAppendArgs args;
+  uint16_t* qkv = memory.halves(size_t{kRows} * kAll);
+  args.q = qkv;
+  args.k = qkv + kQ;
+  args.v = qkv + kQ + kKv;
+  args.q_stride = args.k_stride = args.v_stride = kAll;
+  args.n_rows = kRows;
+  args.n_heads = kHeads;
+  args.n_kv_heads = kKvHeads;
+  args.head_dim = args.rotary_dim = kHeadDim;
+  args.cos = memory.floats(size_t{kPositions} * kHeadDim / 2);
+  args.sin = memory.floats(size_t{kPositions} * kHeadDim / 2);
+  args.positions = memory.upload(positions);
+  args.kv_slots = memory.upload(slots);
+  args.k_cache = memory.unwritten<uint16_t>(size_t{kRows} * kKv);
+  args.v_cache = memory.unwritten<uint16_t>(size_t{kRows} * kKv);
+  return {.bytes = kRows * (2.0 * (2 * kQ + 4 * kKv) + 4.0 * kHeadDim),
+          .launch = [args](cudaStream_t stream) {
+            check_launch("rope_append", launch_rope_append(args, stream));
+          }};
+}
+
+CaseWork gated_case(CaseMemory& memory) {
+  GatedArgs args;
+  uint16_t* gate_up = memory.halves(size_t{kRows} * 2 * kIntermediate);
+  args.gate = gate_up;
+  args.up = gate_up + kIntermediate;
+  args.gate_stride = args.up_stride = 2 * kIntermediate;
+  args.n_rows = kRows;
+  args.n_cols = kIntermediate;
+  return {.bytes = 3.0 * 2.0 * kRows * kIntermediate, .launch = [args](cudaStream_t stream) {
+            check_launch("silu_mul", launch_silu_mul(args, stream));
+          }};
+}
+
+CaseWork kv_copy_case(CaseMemory& memory) {
+  constexpr int32_t kLayers = 32, kCopies = 8, kTokens = 17;
+  std::vector<BlockCopy> copies;
+  for (int32_t i = 0; i < kCopies; ++i) copies.push_back({2 * i, 2 * i + 1, kTokens});
+  KvCopyArgs args;
+  args.n_layers = kLayers;
+  args.n_blocks = 2 * kCopies;
+  args.n_kv_heads = kKvHeads;
+  args.head_dim = kHeadDim;
+  const size_t n_elements = size_t{kLayers} * args.n_blocks * kKvHeads * kKvBlockTokens * kHeadDim;
+  args.k = memory.halves(n_elements);
+  args.v = memory.halves(n_elements);
+  args.copies = memory.upload(copies);
+  args.n_copies = kCopies;
+  return {.bytes = 2.0 * 2.0 * 2.0 * kLayers * kCopies * kTokens * kKvHeads * kHeadDim,
+          .launch = [args](cudaStream_t stream) {
+            check_launch("kv_copy", launch_kv_copy(args, stream));
+          }};
+}
+
+// 64 rows of logits, a token of each.
+struct Tokens {
+  LogitsPartsArgs parts;
+  SamplingArgs sampling;
+};
+
+Tokens make_tokens(CaseMemory& memory, const SamplerSlot& slot, bool wants_logprob) {
+  constexpr int32_t kItems = 64;
+  std::vector<TokenItem> items(kItems);
+  std::vector<SamplerSlot> slots(kItems, slot);
+  for (int32_t i = 0; i < kItems; ++i) {
+    items[i].slot = i;
+    items[i].wants_logprob = wants_logprob;
+    slots[i].key = static_cast<uint64_t>(i);
+  }
+  Tokens tokens;
+  tokens.sampling.logits = memory.logits(size_t{kItems} * kVocab);
+  tokens.sampling.stride = kVocab;
+  tokens.sampling.n_vocab = kVocab;
+  tokens.sampling.items = memory.upload(items);
+  tokens.sampling.n_items = kItems;
+  auto* parts = memory.unwritten<LogitsPart>(size_t{kItems} * n_logits_chunks(kVocab));
+  tokens.sampling.parts = parts;
+  tokens.sampling.slots = memory.upload(slots);
+  tokens.sampling.last_tokens = memory.unwritten<int32_t>(kItems);
+  tokens.sampling.item_results = memory.unwritten<TokenResult>(kItems);
+  tokens.sampling.top_results = memory.unwritten<TokenResult>(kItems);
+  tokens.parts.logits = tokens.sampling.logits;
+  tokens.parts.stride = kVocab;
+  tokens.parts.n_vocab = kVocab;
+  tokens.parts.items = tokens.sampling.items;
+  tokens.parts.n_items = kItems;
+  tokens.parts.parts = parts;
+  return tokens;
+}
+
+// n_looks: how often the rules have each logit looked at, the best token having to be known first.
+CaseWork sampling_case(CaseMemory& memory, const SamplerSlot& slot, bool wants_logprob,
+                       int32_t n_looks) {
+  const Tokens tokens = make_tokens(memory, slot, wants_logprob);
+  return {.bytes = 4.0 * n_looks * tokens.parts.n_items * kVocab,
+          .launch = [tokens](cudaStream_t stream) {
+            check_launch("logits_parts", launch_logits_parts(tokens.parts, stream));
+            check_launch("sampling", launch_sampling(tokens.sampling, stream));
+          }};
+}
+
+CaseWork greedy_case(CaseMemory& memory) {
+  SamplerSlot slot;
+  slot.temperature = 0.0f;
+  return sampling_case(memory, slot, false, 1);
+}
+
+CaseWork top_p_case(CaseMemory& memory) {
+  SamplerSlot slot;
+  slot.temperature = 0.8f;
+  slot.top_p = 0.95f;
+  slot.top_k = 50;
+  return sampling_case(memory, slot, true, 2);
+}
+
+}  // namespace
+
+uint16_t* CaseMemory::halves(size_t n) {
+  std::vector<uint16_t> values(n);
+  for (uint16_t& value : values) value = static_cast<uint16_t>(0x2c00 | (random_() & 0x83ff));
+  return upload(values);
+}
+
+float* CaseMemory::floats(size_t n) {
+  std::vector<float> values(n);
+  for (float& value : values) {
+    const uint32_t r = random_();
+    value = (0x1p-4f + static_cast<float>(r >> 9) * 0x1p-27f) * ((r & 1) != 0 ? 1.0f : -1.0f);
+  }
+  return upload(values);
+}
+
+float* CaseMemory::logits(size_t n) {
+  std::normal_distribution<float> normal(0.0f, 3.0f);
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random_);
+  return upload(values);
+}
+
+uint8_t* CaseMemory::bytes(size_t n) {
+  std::vector<uint8_t> values(n);
+  for (uint8_t& value : values) value = static_cast<uint8_t>(random_());
+  return upload(values);
+}
+
+std::vector<CudaCase> cuda_cases() {
+  std::vector<CudaCase> cases{{"embed", embed_case},       {"kv_copy", kv_copy_case},
+                              {"norm", norm_case},         {"rope_append", rope_case},
+                              {"gated", gated_case},       {"sample.greedy", greedy_case},
+                              {"sample.top_p", top_p_case}};
+  for (CudaCase& item : attention_cases()) cases.push_back(std::move(item));
+  for (CudaCase& item : gemm_cases()) cases.push_back(std::move(item));
+  return cases;
+}
+
+}  // namespace prefold::cuda
