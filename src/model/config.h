@@ -1,4 +1,4 @@
-// What a model is, as a list of features: the forward pass (transformer.h) is written once and
+// What a model is, as a list of features: the forward pass (forward_pass.h) is written once and
 // driven by it. Filled by the loaders, which check every value.
 #pragma once
 

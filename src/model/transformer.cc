@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <initializer_list>
 
 #include "base/check.h"
 #include "base/timer.h"
+#include "model/forward_pass.h"
 #include "ops/elementwise.h"
 
 namespace prefold {
@@ -23,6 +24,130 @@ Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
 int32_t n_rows_in(std::span<const RowSpan> spans) {
   return spans.empty() ? 0 : spans.back().first_row + spans.back().n_rows;
 }
+
+// Views of the workspace for so many rows.
+struct Activations {
+  Rows hidden, normed, q, k, v, attended, gate, up;
+};
+
+Activations activations_of(const ModelConfig& config, int32_t n_rows, Workspace& w) {
+  return {view(w.hidden, n_rows, config.hidden_size),
+          view(w.normed, n_rows, config.hidden_size),
+          view(w.q, n_rows, config.n_heads * config.head_dim),
+          view(w.k, n_rows, config.n_kv_heads * config.head_dim),
+          view(w.v, n_rows, config.n_kv_heads * config.head_dim),
+          view(w.attended, n_rows, config.n_heads * config.head_dim),
+          view(w.gate, n_rows, config.ffn_size),
+          view(w.up, n_rows, config.ffn_size)};
+}
+
+// One step's layers on the CPU, as forward_pass.h wants them; the time of each op is counted.
+class CpuLayers {
+ public:
+  struct Product {
+    const Linear* linear = nullptr;
+    Rows out;
+  };
+
+  CpuLayers(const Device& device, const ModelConfig& config, const Weights& weights,
+            const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
+            Workspace& workspace, OpTimes& times)
+      : device_(device),
+        config_(config),
+        weights_(weights),
+        rope_table_(rope_table),
+        rows_(rows),
+        kv_(kv),
+        n_spanned_(n_rows_in(rows.spans)),
+        act_(activations_of(config, static_cast<int32_t>(rows.token_ids.size()), workspace)),
+        scratch_(workspace.scratch),
+        times_(times) {
+    const Rows& attended = act_.attended;
+    CHECK(n_spanned_ <= attended.n_rows && attended.n_rows <= workspace.max_rows);
+    for (int32_t row = n_spanned_; row < attended.n_rows; ++row) {  // padding attends to nothing
+      std::fill_n(attended.row(row), attended.n_cols, 0.0f);
+    }
+    timer_.lap();
+  }
+
+  const Activations& activations() const { return act_; }
+  const LayerWeights& layer_weights(int32_t layer_idx) const { return weights_.layers[layer_idx]; }
+
+  void embed(const Rows& out) {
+    gather_rows(device_, weights_.token_embedding, rows_.token_ids, out);
+    times_.elementwise += timer_.lap();
+  }
+
+  void norm(const Rows& x, ConstVec weight, const Rows& out) {
+    rmsnorm(device_, x, weight, config_.norm_eps, out);
+    times_.elementwise += timer_.lap();
+  }
+
+  void linear(const Rows& x, std::initializer_list<Product> products) {
+    std::array<LinearPart, 3> parts;
+    CHECK(products.size() <= parts.size());
+    std::transform(products.begin(), products.end(), parts.begin(), [](const Product& product) {
+      return LinearPart{&product.linear->weight, product.linear->bias, product.out};
+    });
+    prefold::linear(device_, x, std::span(parts).first(products.size()), scratch_);
+    times_.linear += timer_.lap();
+  }
+
+  void add_linear(const Rows& x, const Linear& w, const Rows& out) {
+    prefold::linear(device_, x, std::array{LinearPart{&w.weight, w.bias, out, true}}, scratch_);
+    times_.linear += timer_.lap();
+  }
+
+  void rope_and_append(int32_t layer_idx, const Rows& q, const Rows& k, const Rows& v) {
+    rope(device_, rope_table_, rows_.positions, config_.head_dim, q);
+    rope(device_, rope_table_, rows_.positions, config_.head_dim, k);
+    times_.elementwise += timer_.lap();
+    kv_append(device_, first_rows(k, n_spanned_), first_rows(v, n_spanned_), rows_.spans,
+              rows_.block_ids, kv_[layer_idx]);
+    times_.kv_append += timer_.lap();
+  }
+
+  void attend(int32_t layer_idx, const Rows& q, float scale, const Rows& out) {
+    attention(device_, first_rows(q, n_spanned_), kv_[layer_idx], rows_.spans, rows_.block_ids,
+              rows_.segments, scale, scratch_, first_rows(out, n_spanned_));
+    times_.attention += timer_.lap();
+  }
+
+  void gate(const Rows& gate, const Rows& up) {
+    silu_mul(device_, gate, up);
+    times_.elementwise += timer_.lap();
+  }
+
+ private:
+  const Device& device_;
+  const ModelConfig& config_;
+  const Weights& weights_;
+  const RopeTable& rope_table_;
+  const PackedRows& rows_;
+  std::span<const KvLayer> kv_;
+  int32_t n_spanned_;
+  Activations act_;
+  std::span<std::byte> scratch_;
+  OpTimes& times_;
+  Timer timer_;
+};
+
+// The logits of some rows, in tiles.
+struct CpuLogits {
+  const Device& device;
+  const ModelConfig& config;
+  const Weights& weights;
+  std::span<const int32_t> rows;
+  const Rows& kept;
+  std::span<std::byte> scratch;
+  const LinearTileFn& fn;
+
+  void norm_of_rows(ConstRows x, const Rows& out) {
+    for (int32_t i = 0; i < out.n_rows; ++i) std::copy_n(x.row(rows[i]), out.n_cols, out.row(i));
+    rmsnorm(device, out, weights.final_norm, config.norm_eps, out);
+  }
+  void output(const Rows& x) { linear_tiles(device, x, weights.output(), kept, scratch, fn); }
+};
 
 }  // namespace
 
@@ -54,81 +179,20 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
 
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
                   const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
-                  Workspace& w, OpTimes& times) {
-  const int32_t n_rows = static_cast<int32_t>(rows.token_ids.size());
-  const int32_t n_spanned = n_rows_in(rows.spans);
-  CHECK(n_spanned <= n_rows && n_rows <= w.max_rows);
-  const Rows hidden = view(w.hidden, n_rows, config.hidden_size);
-  const Rows normed = view(w.normed, n_rows, config.hidden_size);
-  const Rows q = view(w.q, n_rows, config.n_heads * config.head_dim);
-  const Rows k = view(w.k, n_rows, config.n_kv_heads * config.head_dim);
-  const Rows v = view(w.v, n_rows, config.n_kv_heads * config.head_dim);
-  const Rows attended = view(w.attended, n_rows, config.n_heads * config.head_dim);
-  const Rows gate = view(w.gate, n_rows, config.ffn_size);
-  const Rows up = view(w.up, n_rows, config.ffn_size);
-  for (int32_t row = n_spanned; row < n_rows; ++row) {  // padding attends to nothing
-    std::fill_n(attended.row(row), attended.n_cols, 0.0f);
-  }
-  const float attention_scale = static_cast<float>(1.0 / std::sqrt(double(config.head_dim)));
-
-  Timer timer;
-  gather_rows(device, weights.token_embedding, rows.token_ids, hidden);
-  times.elementwise += timer.lap();
-  for (int32_t layer_idx = 0; layer_idx < config.n_layers; ++layer_idx) {
-    const LayerWeights& layer = weights.layers[layer_idx];
-
-    // h += Wo attention(rope(Wq x), rope(Wk x), Wv x)   with x = norm(h)
-    rmsnorm(device, hidden, layer.attention_norm, config.norm_eps, normed);
-    times.elementwise += timer.lap();
-    linear(device, normed,
-           std::array{LinearPart{&layer.q.weight, layer.q.bias, q},
-                      LinearPart{&layer.k.weight, layer.k.bias, k},
-                      LinearPart{&layer.v.weight, layer.v.bias, v}},
-           w.scratch);
-    times.linear += timer.lap();
-    rope(device, rope_table, rows.positions, config.head_dim, q);
-    rope(device, rope_table, rows.positions, config.head_dim, k);
-    times.elementwise += timer.lap();
-    kv_append(device, first_rows(k, n_spanned), first_rows(v, n_spanned), rows.spans,
-              rows.block_ids, kv[layer_idx]);
-    times.kv_append += timer.lap();
-    // Causal inside each sequence only: packed rows must not see one another.
-    attention(device, first_rows(q, n_spanned), kv[layer_idx], rows.spans, rows.block_ids,
-              rows.segments, attention_scale, w.scratch, first_rows(attended, n_spanned));
-    times.attention += timer.lap();
-    linear(device, attended, std::array{LinearPart{&layer.o.weight, layer.o.bias, hidden, true}},
-           w.scratch);
-    times.linear += timer.lap();
-
-    // h += Wdown (silu(Wgate x) * Wup x)   with x = norm(h)
-    rmsnorm(device, hidden, layer.ffn_norm, config.norm_eps, normed);
-    times.elementwise += timer.lap();
-    linear(device, normed,
-           std::array{LinearPart{&layer.gate.weight, layer.gate.bias, gate},
-                      LinearPart{&layer.up.weight, layer.up.bias, up}},
-           w.scratch);
-    times.linear += timer.lap();
-    silu_mul(device, gate, up);
-    times.elementwise += timer.lap();
-    linear(device, gate, std::array{LinearPart{&layer.down.weight, layer.down.bias, hidden, true}},
-           w.scratch);
-    times.linear += timer.lap();
-  }
-  return hidden;
+                  Workspace& workspace, OpTimes& times) {
+  CpuLayers ops(device, config, weights, rope_table, rows, kv, workspace, times);
+  forward_pass(ops, config);
+  return ops.activations().hidden;
 }
 
 void logits_of_rows(const Device& device, const ModelConfig& config, const Weights& weights,
-                    ConstRows hidden, std::span<const int32_t> rows, const Rows& kept, Workspace& w,
-                    const LinearTileFn& fn, OpTimes& times) {
-  Timer timer;
-  const int32_t n_rows = static_cast<int32_t>(rows.size());
-  const Rows normed = view(w.normed, n_rows, config.hidden_size);
-  for (int32_t i = 0; i < n_rows; ++i) {
-    std::copy_n(hidden.row(rows[i]), config.hidden_size, normed.row(i));
-  }
-  rmsnorm(device, normed, weights.final_norm, config.norm_eps, normed);
-  linear_tiles(device, normed, weights.output(), kept, w.scratch, fn);
-  times.lm_head += timer.lap();
+                    ConstRows hidden, std::span<const int32_t> rows, const Rows& kept,
+                    Workspace& workspace, const LinearTileFn& fn, OpTimes& times) {
+  const Timer timer;
+  CpuLogits ops{device, config, weights, rows, kept, workspace.scratch, fn};
+  logits_pass(ops, hidden,
+              view(workspace.normed, static_cast<int32_t>(rows.size()), config.hidden_size));
+  times.lm_head += timer.seconds();
 }
 
 }  // namespace prefold

@@ -1,4 +1,4 @@
-// The forward pass over packed rows, written once and driven by ModelConfig.
+// The forward pass (forward_pass.h) over packed rows on the CPU.
 #pragma once
 
 #include <cstddef>
