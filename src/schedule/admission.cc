@@ -152,13 +152,21 @@ void Scheduler::fill_with_whole_nodes(int32_t first_node, StepPlan& plan, TokenB
   }
 }
 
-// False if the node's blocks do not fit.
+// Sequences take their slots when their node is computed and keep them to their end.
+bool Scheduler::slots_suffice(int32_t node) const {
+  const int64_t n_open = n_admitted_ - n_ended_;
+  return n_open == 0 || n_open + std::ssize(sequences_of(node)) <= limits_.n_slots;
+}
+
+// False if the node's blocks do not fit, or its sequences' slots.
 bool Scheduler::admit_node(int32_t node, StepPlan& plan, TokenBudget& budget) {
+  if (!slots_suffice(node)) return false;
   if (!start_node(node, plan)) {
     if (!drafts_.empty() || !running_.empty() || !prefilling_.empty()) return false;
     release_idle_nodes(deepest_live(tree_.nodes[node].parent));
     CHECK(start_node(node, plan));
   }
+  n_admitted_ += static_cast<int32_t>(std::ssize(sequences_of(node)));
   const int32_t n_rows = budget.take_chunk(tree_.nodes[node].depth_end - nodes_[node].n_computed);
   if (n_rows > 0) drafts_.push_back({int64_t{node} << 32, true, true, node, n_rows});
   return true;

@@ -52,6 +52,8 @@ struct ScheduleLimits {
   SchedulePolicy policy;
   AttentionCosts attention_costs = default_cost_model().attention;  // choose shared segments
   int32_t n_group = 1;  // query heads that share a KV head: each row is so many pairs
+  // Slots that sequences may hold at once; not fewer than the most sequences of one prompt.
+  int32_t n_slots = INT32_MAX;
 };
 
 // Blocks that one sequence may need besides those for its own tokens: a copy of a shared partial

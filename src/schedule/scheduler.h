@@ -125,6 +125,7 @@ class Scheduler {
   bool start_node(int32_t node, StepPlan& plan);
   void take_cached_blocks(int32_t node);
   void offer_computed_blocks(const Draft& draft);
+  bool slots_suffice(int32_t node) const;
   bool fits(int32_t n_blocks) const { return pool_.n_free() - n_reserved_ >= n_blocks; }
   void reserve_for_running();
   int32_t blocks_to_end(const Sequence& sequence) const;
@@ -180,6 +181,7 @@ class Scheduler {
   std::deque<InFlight> in_flight_;
   int64_t n_reserved_ = 0;  // blocks that admitted work will still take, as predicted
   int32_t n_ended_ = 0;
+  int32_t n_admitted_ = 0;  // sequences whose node was started, ended ones too
   int64_t next_step_idx_ = 0;
   ScheduleCounters counters_;
 };

@@ -151,6 +151,14 @@ struct TestJob {
     }
     return most + kSpareBlocks;
   }
+  int32_t most_sequences_of_a_node() const {
+    std::map<int32_t, int32_t> counts;
+    int32_t most = 0;
+    for (const SequenceSpec& spec : job.sequences) {
+      most = std::max(most, ++counts[tree.node_of_prompt[spec.prompt]]);
+    }
+    return most;
+  }
 };
 
 // Runs with the given number of steps in flight; checks every answer and that all memory is free
@@ -165,6 +173,7 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
     while (!scheduler.done() && static_cast<int32_t>(in_flight.size()) < depth) {
       const StepPlan plan = scheduler.next_step();
       CHECK(plan.n_rows() <= limits.token_budget);
+      for (const SlotStart& start : plan.slot_starts) CHECK(start.slot < limits.n_slots);
       in_flight.push_back(engine.execute(plan));
     }
     scheduler.commit(in_flight.front(), recorder);
@@ -244,7 +253,7 @@ TEST_CASE("a shared prefix is computed once, and a step mixes decodes with prefi
   CHECK(c.copied_tokens == 19 * (100 % kKvBlockTokens));  // the last dependent takes the original
 }
 
-TEST_CASE("answers do not depend on budget, memory, policy or steps in flight") {
+TEST_CASE("answers do not depend on budget, memory, slots, policy or steps in flight") {
   std::mt19937 random(7);
   int64_t n_yields = 0, n_recomputed = 0, n_reused = 0, n_padding = 0;
   for (int round = 0; round < 800; ++round) {
@@ -257,8 +266,9 @@ TEST_CASE("answers do not depend on budget, memory, policy or steps in flight") 
     TestJob test = random_job(random, !policy.lru_prefix_cache && random() % 4 > 0);
     const int32_t budgets[] = {1, 3, 16, 64, 1000};
     const int32_t slack[] = {0, 1, 3, 8, 500};
-    const ScheduleLimits limits{budgets[random() % 5],
-                                test.blocks_of_largest() + slack[random() % 5], policy};
+    ScheduleLimits limits{budgets[random() % 5], test.blocks_of_largest() + slack[random() % 5],
+                          policy};
+    if (random() % 2) limits.n_slots = test.most_sequences_of_a_node() + slack[random() % 4];
     Recorder recorder(test.job.sequences.size());
     const ScheduleCounters c = run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder);
     n_yields += c.n_yields;
