@@ -64,8 +64,10 @@ void add_plan_options(CLI::App& app, RunOptions& run) {
       {{"tree", Sharing::kTree}, {"none", Sharing::kNone}, {"lru", Sharing::kLru}},
       "tree: compute each shared prefix once; none: every prompt by itself; lru: reuse "
       "blocks that happen to be in memory still, as servers do");
-  app.add_option("--kv-memory", run.kv_memory_bytes,
-                 "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available]")
+  app.add_option(
+         "--kv-memory", run.kv_memory_bytes,
+         "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available; 90 % of "
+         "what weights and steps leave of a GPU's]")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--max-model-len", run.max_model_len,
                  "Tokens of prompt and answer together at most [the model's context, or what the "
@@ -119,8 +121,17 @@ void add_sampling_defaults(CLI::App& app, RunOptions& run) {
 }
 
 void add_engine_options(CLI::App& app, RunOptions& run) {
+  add_choice<DeviceChoice>(
+      app, "--device", run.device,
+      {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+      "What computes: cuda is an NVIDIA GPU, auto takes one if there is one");
+  app.add_flag("--deterministic", run.deterministic,
+               "On a GPU: answers do not depend on the batch, to the bit, as on the CPU they never "
+               "do; without, large steps may use cuBLAS");
   app.add_option("--max-num-batched-tokens", run.max_num_batched_tokens,
-                 "Tokens of prefill and decode that one step may process [by the cost model]")
+                 fmt::format("Tokens of prefill and decode that one step may process [by the cost "
+                             "model; {} on a GPU]",
+                             kGpuTokenBudget))
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--cost-model", run.cost_model,
                  "What steps cost, a JSON file: it decides how many tokens a step takes and which "
@@ -133,10 +144,11 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
                                      {"int8", KvType::kInt8}},
                                     "What keys and values are stored as")
       ->option_text("f32|f16|bf16|int8 [f32; f16 with --precision fast]");
-  add_choice<Precision>(
+  add_choice<std::optional<Precision>>(
       app, "--precision", run.precision, {{"exact", Precision::kExact}, {"fast", Precision::kFast}},
-      "exact: f32 activations, the answer of an f32 reference; fast: activations in 8 bits where "
-      "weights or the KV cache are quantised");
+      "exact: f32 activations, the answer of an f32 reference; fast: on the CPU activations in 8 "
+      "bits where weights or the KV cache are quantised, on a GPU in the 16 bits of --kv-type")
+      ->option_text("exact|fast [exact; fast on a GPU]");
   add_ablations(app, run);
   app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2, avx512 or avx512vnni")
       ->capture_default_str();

@@ -86,9 +86,11 @@ void emit(const std::vector<Workload>& workloads, const BenchOptions& options) {
   write_file((folder / "manifest.json").string(), manifest.dump(2) + "\n");
 }
 
-// Taken anew before each workload; the best counts, for a machine that others use too.
+// Taken anew before each workload; the best counts, for a machine that others use too. A GPU's is
+// not measured.
 double fma_peak(const RunOptions& options) {
-  const RunConfig config = resolve(options, open_model(options.model).config);
+  const RunConfig config = resolve(options, open_model(options.model));
+  if (config.backend != BackendKind::kCpu) return 0.0;
   ThreadPool pool(config.threads);
   return measure_multiply_add_flops(config.cpu_isa, Precision::kExact, pool);
 }

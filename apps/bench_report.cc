@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "git_commit.h"
 
@@ -11,14 +12,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double bound_s(const BenchResult& result, const WorkloadResult& workload) {
+// None where the peak was not measured.
+std::optional<double> bound_s(const BenchResult& result, const WorkloadResult& workload) {
+  if (result.fma_flops == 0) return std::nullopt;
   return workload.needs.flops / result.fma_flops;
 }
 
-double percent_of_bound(const BenchResult& result, const WorkloadResult& workload,
-                        const Measured& measured) {
-  return 100.0 * bound_s(result, workload) / measured.median_s;
+std::optional<double> percent_of_bound(const BenchResult& result, const WorkloadResult& workload,
+                                       const Measured& measured) {
+  const std::optional<double> bound = bound_s(result, workload);
+  if (!bound) return std::nullopt;
+  return 100.0 * *bound / measured.median_s;
 }
+
+Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 double best_tokens_per_s(const WorkloadResult& workload) {
   double best = 0;
@@ -33,10 +40,11 @@ int64_t tokens_computed(const Measured& measured) {
   return steps.prefill_tokens() + steps.decode_tokens() + steps.padding_tokens();
 }
 
-Json op_seconds(const OpSeconds& ops) {
-  return {{"linear", ops.linear},     {"attention", ops.attention},
-          {"kv_cache", ops.kv_cache}, {"elementwise", ops.elementwise},
-          {"lm_head", ops.lm_head},   {"sampling", ops.sampling}};
+Json op_seconds(const std::optional<OpSeconds>& ops) {
+  if (!ops) return nullptr;
+  return {{"linear", ops->linear},     {"attention", ops->attention},
+          {"kv_cache", ops->kv_cache}, {"elementwise", ops->elementwise},
+          {"lm_head", ops->lm_head},   {"sampling", ops->sampling}};
 }
 
 Json measured_json(const BenchResult& result, const WorkloadResult& workload,
@@ -59,7 +67,7 @@ Json measured_json(const BenchResult& result, const WorkloadResult& workload,
           {"steps", metrics.steps.count()},
           {"tokens_per_s", tokens_per_s(run.measured)},
           {"of_the_best", tokens_per_s(run.measured) / best_tokens_per_s(workload)},
-          {"percent_of_bound", percent_of_bound(result, workload, run.measured)},
+          {"percent_of_bound", or_null(percent_of_bound(result, workload, run.measured))},
           {"peak_kv_bytes", metrics.memory.peak_kv_bytes},
           {"options", metrics.options}};
 }
@@ -78,9 +86,13 @@ Json workload_json(const BenchResult& result, const WorkloadResult& workload) {
           {"prompt_tokens_distinct", tokens.prefill_ideal},
           {"output_tokens", tokens.output},
           {"flops", workload.needs.flops},
-          {"bound_s", bound_s(result, workload)},
+          {"bound_s", or_null(bound_s(result, workload))},
           {"kv_bytes", workload.needs.kv_bytes},
           {"runs", std::move(runs)}};
+}
+
+std::string or_dash(const char* format, const std::optional<double>& value) {
+  return value ? fmt::format(fmt::runtime(format), *value) : "-";
 }
 
 }  // namespace
@@ -92,10 +104,13 @@ double tokens_per_s(const Measured& measured) {
 
 std::string machine_line(const BenchResult& result) {
   const MachineInfo& machine = result.workloads.front().switches.front().measured.metrics.machine;
-  return fmt::format(
-      "prefold {} ({}), {}, {}, {} threads, FMA peak {:.0f} GFLOP/s; seed {}, {} runs each\n",
-      PREFOLD_VERSION, PREFOLD_COMMIT, machine.cpu, machine.isa, machine.threads,
-      result.fma_flops / 1e9, result.seed, result.repeat);
+  const std::string engine = machine.gpu
+                                 ? fmt::format("{}, compute capability {}.{}", machine.gpu->name,
+                                               machine.gpu->cc_major, machine.gpu->cc_minor)
+                                 : fmt::format("{} threads, FMA peak {:.0f} GFLOP/s",
+                                               machine.threads, result.fma_flops / 1e9);
+  return fmt::format("prefold {} ({}), {}, {}, {}; seed {}, {} runs each\n", PREFOLD_VERSION,
+                     PREFOLD_COMMIT, machine.cpu, machine.isa, engine, result.seed, result.repeat);
 }
 
 std::string workload_table(const BenchResult& result) {
@@ -109,16 +124,17 @@ std::string workload_table(const BenchResult& result) {
     const TokenCounts& tokens = measured.metrics.tokens;
     table += fmt::format(
         "| {:<12} | {:>8} | {:>13} | {:>8} | {:>13} | {:>5} | {:>8.2f} | {:>6.2f} | {:>8.0f} | "
-        "{:>7.2f} | {:>6.1f} % |\n",
+        "{:>7} | {:>8} |\n",
         workload.workload.name, workload.workload.requests.size(), tokens.prompt,
         tokens.prefill_computed, tokens.output, measured.metrics.steps.count(), measured.median_s,
-        measured.best_s, tokens_per_s(measured), bound_s(result, workload),
-        percent_of_bound(result, workload, measured));
+        measured.best_s, tokens_per_s(measured), or_dash("{:.2f}", bound_s(result, workload)),
+        or_dash("{:.1f} %", percent_of_bound(result, workload, measured)));
   }
   return table;
 }
 
 std::string op_table(const BenchResult& result) {
+  if (!result.workloads.front().switches.front().measured.metrics.ops) return "";
   std::string table =
       "| seconds      | linear | attention | KV cache | elementwise | LM head | sampling | plan  | "
       "other | engine waits |\n"
@@ -126,7 +142,7 @@ std::string op_table(const BenchResult& result) {
       "------:|-------------:|\n";
   for (const WorkloadResult& workload : result.workloads) {
     const Measured& measured = workload.switches.front().measured;
-    const OpSeconds& ops = measured.metrics.ops;
+    const OpSeconds& ops = *measured.metrics.ops;
     const double plan_s = measured.metrics.time.plan_s;
     const double other_s = measured.median_s - plan_s - ops.linear - ops.attention - ops.kv_cache -
                            ops.elementwise - ops.lm_head - ops.sampling;
@@ -171,7 +187,8 @@ Json bench_json(const BenchResult& result) {
            {{"cpu", first.machine.cpu},
             {"isa", first.machine.isa},
             {"threads", first.machine.threads},
-            {"fma_flops_per_s", result.fma_flops}}},
+            {"gpu", first.machine.gpu ? Json(first.machine.gpu->name) : Json(nullptr)},
+            {"fma_flops_per_s", result.fma_flops > 0 ? Json(result.fma_flops) : Json(nullptr)}}},
           {"model",
            {{"path", first.model.path},
             {"digest", first.model.digest},

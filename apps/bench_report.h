@@ -25,7 +25,7 @@ struct WorkloadResult {
 };
 
 struct BenchResult {
-  double fma_flops = 0;  // measured peak, all threads
+  double fma_flops = 0;  // measured peak, all threads; 0: not measured (a GPU's)
   uint64_t seed = 0;
   int32_t repeat = 0;
   std::vector<WorkloadResult> workloads;  // at least one
@@ -36,7 +36,8 @@ double tokens_per_s(const Measured& measured);
 
 std::string machine_line(const BenchResult& result);
 std::string workload_table(const BenchResult& result);  // the default of each, and its bound
-std::string op_table(const BenchResult& result);        // where its time went
+// Where its time went; empty where the engine is not told.
+std::string op_table(const BenchResult& result);
 std::string ablation_table(const WorkloadResult& workload);
 
 nlohmann::ordered_json bench_json(const BenchResult& result);

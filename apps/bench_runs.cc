@@ -60,7 +60,7 @@ void write_file(const std::string& path, const std::string& content) {
 
 WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
   const ModelFile model = open_model(options.model);
-  const RunConfig config = resolve(options, model.config);
+  const RunConfig config = resolve(options, model);
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
   RequestReader reader({input}, options.defaults);

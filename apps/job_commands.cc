@@ -51,7 +51,9 @@ std::string render_forecast(const Forecast& foretold, const RunConfig& config,
          line("KV cache", human_bytes(foretold.peak_blocks * config.kv_bytes_per_block),
               "in use at most") +
          (costs ? line("time", human_seconds(foretold.run_s), "for matrix products and attention")
-                : line("time", "unknown", "until a run has measured what a step costs here"));
+                : line("time", "unknown",
+                       config.gpu ? "what a step costs is not measured on a GPU"
+                                  : "until a run has measured what a step costs here"));
 }
 
 }  // namespace
@@ -80,7 +82,11 @@ int run_command(const RunOptions& options) {
 
 int plan_command(const RunOptions& options) {
   const ModelFile model = open_model(options.model);
-  RunConfig config = resolve(options, model.config);
+  RunConfig config = resolve(options, model);
+  if (config.gpu) {
+    fmt::print(stderr, "device: {}, {} of {} free\n", config.gpu->name,
+               human_bytes(config.gpu->free_bytes), human_bytes(config.gpu->memory_bytes));
+  }
   const auto warn = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
   const std::optional<ChosenCosts> costs =
       find_costs(config, cost_key(model, config), cache_folder(), warn);
@@ -111,7 +117,7 @@ int plan_command(const RunOptions& options) {
     return std::string(utf8_head(shown, kPreviewBytes));
   };
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
-  if (costs) config.token_budget = token_budget_of(options, model.config, costs->model);
+  if (costs) config.token_budget = token_budget_of(config, model.config, costs->model);
   const PrefixTree run_tree = tree_to_run(tree, prepared, options, {});
   const Job job = make_job(prepared, run_tree);
   const std::optional<Forecast> foretold =

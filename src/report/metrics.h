@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "report/log_histogram.h"
@@ -62,10 +63,20 @@ struct MemoryPeaks {
   int64_t kv_pool_blocks = 0;
 };
 
+struct GpuInfo {
+  std::string name;
+  int32_t cc_major = 0, cc_minor = 0;  // compute capability
+  int64_t memory_bytes = 0;
+  int64_t free_bytes = 0;  // of it, before the run took any
+  int32_t sm_count = 0;    // multiprocessors
+  int64_t shared_bytes_per_block = 0;
+};
+
 struct MachineInfo {
   std::string cpu;
   std::string isa;
   int32_t threads = 0;
+  std::optional<GpuInfo> gpu = {};  // none if the run did not use one
 };
 
 struct ModelInfo {
@@ -80,9 +91,9 @@ struct RunMetrics {
   PredictionCounts prediction;
   StepMetrics steps;
   PhaseTimes time;
-  OpSeconds ops;
-  LogHistogram ttft;     // from the first step to a request's first output token
-  LogHistogram latency;  // from the first step to its last one
+  std::optional<OpSeconds> ops;  // none where the engine is not told (CUDA)
+  LogHistogram ttft;             // from the first step to a request's first output token
+  LogHistogram latency;          // from the first step to its last one
   MemoryPeaks memory;
   MachineInfo machine;
   ModelInfo model;

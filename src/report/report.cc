@@ -128,6 +128,21 @@ Json quantiles_ms(const LogHistogram& durations) {
           {"max", durations.max_s() * kMsPerS}};
 }
 
+Json op_times(const std::optional<OpSeconds>& ops) {
+  if (!ops) return nullptr;
+  return {{"linear", ops->linear},     {"attention", ops->attention},
+          {"kv_cache", ops->kv_cache}, {"elementwise", ops->elementwise},
+          {"lm_head", ops->lm_head},   {"sampling", ops->sampling}};
+}
+
+Json gpu(const std::optional<GpuInfo>& info) {
+  if (!info) return nullptr;
+  return {{"name", info->name},
+          {"compute_capability", fmt::format("{}.{}", info->cc_major, info->cc_minor)},
+          {"memory_bytes", info->memory_bytes},
+          {"free_bytes", info->free_bytes}};
+}
+
 void add_row(std::string& table, const char* name, const std::string& text) {
   table += fmt::format("{:<9} {}\n", name, text);
 }
@@ -149,13 +164,7 @@ Json make_report(const RunMetrics& metrics) {
             {"run", time.run_s},
             {"total", time.total_s}}},
           {"engine", {{"wait_percent", time.engine_wait_percent()}}},
-          {"op_time_s",
-           {{"linear", metrics.ops.linear},
-            {"attention", metrics.ops.attention},
-            {"kv_cache", metrics.ops.kv_cache},
-            {"elementwise", metrics.ops.elementwise},
-            {"lm_head", metrics.ops.lm_head},
-            {"sampling", metrics.ops.sampling}}},
+          {"op_time_s", op_times(metrics.ops)},
           {"throughput",
            {{"requests_per_s", per_second(metrics.requests.succeeded, time.run_s)},
             {"prompt_tokens_per_s", per_second(metrics.tokens.prompt, time.run_s)},
@@ -171,7 +180,8 @@ Json make_report(const RunMetrics& metrics) {
           {"machine",
            {{"cpu", metrics.machine.cpu},
             {"isa", metrics.machine.isa},
-            {"threads", metrics.machine.threads}}},
+            {"threads", metrics.machine.threads},
+            {"gpu", gpu(metrics.machine.gpu)}}},
           {"model",
            {{"path", metrics.model.path},
             {"digest", metrics.model.digest},

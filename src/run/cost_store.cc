@@ -47,6 +47,8 @@ const char* name_of(CostSource source) {
       return "cache";
     case CostSource::kMeasured:
       return "measured";
+    case CostSource::kBuiltIn:
+      return "built-in";
   }
   return "";
 }
@@ -82,7 +84,7 @@ Json cost_key(const ModelFile& model, const RunConfig& config) {
           {"cpu", cpu_name()},
           {"cpu_isa", config.cpu_isa},
           {"threads", config.threads},
-          {"precision", precision_name(config.options.precision)},
+          {"precision", precision_name(config.precision)},
           {"kv_type", kv_type_name(config.kv_type)},
           {"n_layers", shape.n_layers},
           {"hidden_size", shape.hidden_size},
@@ -97,6 +99,7 @@ std::optional<ChosenCosts> find_costs(const RunConfig& config, const Json& key,
   if (const std::string& path = config.options.cost_model; !path.empty()) {
     return ChosenCosts{parse_cost_model(read_small_file(path), path), CostSource::kFile, path};
   }
+  if (config.backend != BackendKind::kCpu) return std::nullopt;
   std::error_code error;
   const std::filesystem::path path = file_of(key, folder);
   if (folder.empty() || !std::filesystem::exists(path, error)) return std::nullopt;

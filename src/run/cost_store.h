@@ -13,7 +13,7 @@
 
 namespace prefold {
 
-enum class CostSource { kFile, kCache, kMeasured };
+enum class CostSource { kFile, kCache, kMeasured, kBuiltIn };
 
 struct ChosenCosts {
   CostModel model;
@@ -28,15 +28,16 @@ nlohmann::ordered_json to_json(const ChosenCosts& costs);
 std::filesystem::path cache_folder();
 
 // All that a measurement depends on: our version, processor, instruction set, threads, precision,
-// KV type, and the types and shapes of the tensors. Equal keys have interchangeable costs.
+// KV type, and the types and shapes of the tensors. Equal keys have interchangeable costs. Of the
+// CPU: on a GPU nothing is measured, so nothing is kept.
 nlohmann::ordered_json cost_key(const ModelFile& model, const RunConfig& config);
 
 // Says in one line why the cache could not be used; nothing fails for want of it.
 using WarnFn = std::function<void(const std::string& line)>;
 
-// --cost-model's file if one is named, else the cached costs; none if there are none. A file in the
-// cache that is broken or holds another key's costs is warned of and left aside. Throws Error if
-// the named file cannot be read, FormatError if it is no cost model.
+// --cost-model's file if one is named, else (on the CPU) the cached costs; none if there are none.
+// A file in the cache that is broken or holds another key's costs is warned of and left aside.
+// Throws Error if the named file cannot be read, FormatError if it is no cost model.
 std::optional<ChosenCosts> find_costs(const RunConfig& config, const nlohmann::ordered_json& key,
                                       const std::filesystem::path& folder, const WarnFn& warn);
 

@@ -1,6 +1,7 @@
 #include "run/job_plan.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -53,6 +54,12 @@ int32_t logit_row_count(const StepPlan& plan) {
   return n_rows;
 }
 
+std::vector<int32_t> sequences_by_node(const Job& job) {
+  std::vector<int32_t> counts(job.tree->nodes.size(), 0);
+  for (const SequenceSpec& spec : job.sequences) ++counts[job.tree->node_of_prompt[spec.prompt]];
+  return counts;
+}
+
 double step_ns(const StepPlan& plan, const ScheduleLimits& limits, const CostModel& costs,
                int32_t n_layers) {
   const int32_t n_logit_rows = logit_row_count(plan);
@@ -88,9 +95,25 @@ int64_t blocks_of_job(const Job& job) {
   return n_blocks;
 }
 
-int32_t token_budget_of(const RunOptions& options, const ModelConfig& model,
-                        const CostModel& costs) {
-  return options.max_num_batched_tokens.value_or(best_token_budget(costs, model.n_layers));
+int32_t token_budget_of(const RunConfig& config, const ModelConfig& model, const CostModel& costs) {
+  if (config.backend == BackendKind::kCuda) return config.token_budget;
+  return config.options.max_num_batched_tokens.value_or(best_token_budget(costs, model.n_layers));
+}
+
+// A row is the last one of a prompt, and gives all of its sequences their first token, or it is of
+// one sequence. Besides, each row may be scored.
+int32_t most_items_of_step(const Job& job, int32_t token_budget) {
+  std::vector<int32_t> n_first = sequences_by_node(job);
+  std::sort(n_first.begin(), n_first.end(), std::greater<>());
+  int64_t n_samples = 0;
+  for (int32_t row = 0; row < token_budget; ++row) {
+    const bool is_first = row < std::ssize(n_first) && n_first[row] > 1;
+    n_samples += is_first ? n_first[row] : 1;
+  }
+  const bool any_scores = std::any_of(job.score_top.begin(), job.score_top.end(),
+                                      [](int32_t n_top) { return n_top >= 0; });
+  return static_cast<int32_t>(
+      std::min<int64_t>(n_samples + (any_scores ? token_budget : 0), INT32_MAX));
 }
 
 ScheduleLimits schedule_limits(const RunConfig& config, const ModelConfig& model, const Job& job,
@@ -98,6 +121,11 @@ ScheduleLimits schedule_limits(const RunConfig& config, const ModelConfig& model
   ScheduleLimits limits;
   limits.token_budget = config.token_budget;
   limits.n_blocks = static_cast<int32_t>(std::min<int64_t>(config.n_kv_blocks, blocks_of_job(job)));
+  if (config.backend == BackendKind::kCuda) {
+    const std::vector<int32_t> n_sequences = sequences_by_node(job);
+    limits.n_slots = std::max(kSlotsPerRow * limits.token_budget,
+                              *std::max_element(n_sequences.begin(), n_sequences.end()));
+  }
   limits.policy = {config.options.chunked_prefill, config.options.length_prediction,
                    config.options.batching != Batching::kPacked, config.options.shared_attention,
                    config.options.sharing == Sharing::kLru};

@@ -20,9 +20,15 @@ PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions&
 // Blocks that the job could use at most: each node and each sequence by itself.
 int64_t blocks_of_job(const Job& job);
 
-// Tokens of a step: as typed, else the best under the cost model.
-int32_t token_budget_of(const RunOptions& options, const ModelConfig& model,
-                        const CostModel& costs);
+// Tokens of a step: as typed; else the best under the cost model, on a GPU what resolve chose.
+int32_t token_budget_of(const RunConfig& config, const ModelConfig& model, const CostModel& costs);
+
+// Slots that a GPU holds, by rows of a step: some sequences wait for KV blocks, and one that yields
+// keeps its slot.
+inline constexpr int32_t kSlotsPerRow = 4;
+
+// Samples and scores that one step of at most token_budget rows can have.
+int32_t most_items_of_step(const Job& job, int32_t token_budget);
 
 // The pool is what the job can use, at most config.n_kv_blocks; config.token_budget is final.
 ScheduleLimits schedule_limits(const RunConfig& config, const ModelConfig& model, const Job& job,

@@ -7,13 +7,21 @@
 #include "engine/kv_storage.h"
 #include "kernels/cpu/kernels.h"
 #include "plan/cost_model.h"
+#include "report/human_numbers.h"
+#include "run/gpu.h"
 #include "run/host_info.h"
 #include "schedule/job.h"
 
 namespace prefold {
 namespace {
 
+// Of the memory available, and of what weights and steps leave of a GPU's.
 constexpr double kDefaultMemoryShare = 0.6;
+constexpr double kGpuPoolShare = 0.9;
+
+// Steps are made smaller until activations and tables take this part of a GPU's memory at most.
+constexpr int64_t kGpuWorkShare = 8;
+constexpr int32_t kLeastGpuTokenBudget = 256;
 
 const char* sharing_name(Sharing sharing) {
   switch (sharing) {
@@ -58,6 +66,11 @@ const char* precision_name(Precision precision) {
   return precision == Precision::kFast ? "fast" : "exact";
 }
 
+bool is_deterministic(const RunConfig& config) {
+  return config.backend == BackendKind::kCpu || config.options.deterministic ||
+         config.precision == Precision::kExact;
+}
+
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = options.defaults;
@@ -69,7 +82,9 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"max_model_len", config.max_model_len},
                                  {"kv_memory", config.n_kv_blocks * config.kv_bytes_per_block},
                                  {"kv_type", kv_type_name(config.kv_type)},
-                                 {"precision", precision_name(options.precision)},
+                                 {"precision", precision_name(config.precision)},
+                                 {"device", config.backend == BackendKind::kCuda ? "cuda" : "cpu"},
+                                 {"deterministic", is_deterministic(config)},
                                  {"cpu_isa", config.cpu_isa},
                                  {"threads", config.threads},
                                  {"sharing", sharing_name(options.sharing)},
@@ -92,25 +107,110 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
   return json;
 }
 
-RunConfig resolve(const RunOptions& options, const ModelConfig& model) {
+namespace {
+
+void resolve_backend(DeviceChoice choice, RunConfig& config) {
+  if (choice == DeviceChoice::kCpu) return;
+  config.gpu = find_gpu(config.why_no_gpu);
+  if (config.gpu) {
+    config.backend = BackendKind::kCuda;
+  } else if (choice == DeviceChoice::kCuda) {
+    throw Error(fmt::format("--device cuda: {}", config.why_no_gpu));
+  }
+}
+
+// A GPU stores keys and values as it computes: in 16 bits, or all in f32.
+void check_gpu_types(const RunConfig& config) {
+  const bool is_exact = config.precision == Precision::kExact;
+  const char* possible = is_exact ? "f32" : "f16 or bf16";
+  const bool is_possible = is_exact
+                               ? config.kv_type == KvType::kF32
+                               : config.kv_type == KvType::kF16 || config.kv_type == KvType::kBF16;
+  if (!is_possible) {
+    throw Error(
+        fmt::format("--kv-type is {}; with --precision {} on a GPU it can be {} "
+                    "(--device cpu has others)",
+                    kv_type_name(config.kv_type), precision_name(config.precision), possible));
+  }
+  if (config.kv_type == KvType::kBF16 && config.gpu->cc_major < 8) {
+    throw Error(fmt::format("--kv-type bf16 needs compute capability 8.0; {} has {}.{}",
+                            config.gpu->name, config.gpu->cc_major, config.gpu->cc_minor));
+  }
+}
+
+int64_t cpu_pool_bytes(const RunOptions& options) {
+  return options.kv_memory_bytes.value_or(
+      static_cast<int64_t>(kDefaultMemoryShare * static_cast<double>(available_memory_bytes())));
+}
+
+// Settles the rows of a step, and with them the memory of all but the KV cache; returns what the
+// latter has.
+int64_t settle_gpu_memory(const ModelFile& model, RunConfig& config) {
+  const RunOptions& options = config.options;
+  GpuNeeds needs;
+  needs.kv_type = config.kv_type;
+  needs.deterministic = options.deterministic;
+  needs.n_positions = options.max_model_len.value_or(model.config.context_length);
+  needs.token_budget = options.max_num_batched_tokens.value_or(kGpuTokenBudget);
+  const int64_t free_bytes = config.gpu->free_bytes;
+  for (;; needs.token_budget /= 2) {
+    config.gpu_memory = gpu_memory(model, *config.gpu, needs);
+    const int64_t share = (free_bytes - config.gpu_memory.weights) / kGpuWorkShare;
+    if (options.max_num_batched_tokens || needs.token_budget <= kLeastGpuTokenBudget ||
+        config.gpu_memory.work <= share) {
+      break;
+    }
+  }
+  config.token_budget = needs.token_budget;
+  const int64_t n_left = free_bytes - config.gpu_memory.weights - config.gpu_memory.work;
+  const int64_t pool_bytes = options.kv_memory_bytes.value_or(
+      static_cast<int64_t>(kGpuPoolShare * static_cast<double>(std::max<int64_t>(n_left, 0))));
+  if (n_left <= 0 || pool_bytes > n_left) {
+    throw Error(fmt::format(
+        "{} has {} of free memory; the weights take {}, activations and tables for steps of {} "
+        "tokens {}, the KV cache {}: lower --max-num-batched-tokens, --max-model-len or "
+        "--kv-memory, or use --device cpu",
+        config.gpu->name, human_bytes(free_bytes), human_bytes(config.gpu_memory.weights),
+        config.token_budget, human_bytes(config.gpu_memory.work), human_bytes(pool_bytes)));
+  }
+  return pool_bytes;
+}
+
+void check_switches(const RunOptions& options) {
   if (!options.length_prior.empty() && !options.length_prediction) {
     throw Error(
         "--length-prior is given and --length-prediction is off: a prior is for predictions");
   }
+}
+
+}  // namespace
+
+RunConfig resolve(const RunOptions& options, const ModelFile& file) {
+  check_switches(options);
+  const ModelConfig& model = file.config;
   RunConfig config;
   config.options = options;
+  resolve_backend(options.device, config);
+  const bool on_gpu = config.backend == BackendKind::kCuda;
   // Rectangles of whole prompts have steps of their own.
   if (options.batching != Batching::kPacked) config.options.chunked_prefill = false;
-  config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
   config.threads = options.threads.value_or(usable_thread_count());
   config.cpu_isa = std::string(find_cpu_kernels(options.cpu_isa).isa);
+  config.precision = options.precision.value_or(on_gpu ? Precision::kFast : Precision::kExact);
   config.kv_type =
-      options.kv_type.value_or(options.precision == Precision::kFast ? KvType::kF16 : KvType::kF32);
-  config.kv_bytes_per_block = static_cast<int64_t>(
-      kv_bytes_per_block({config.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
+      options.kv_type.value_or(config.precision == Precision::kFast ? KvType::kF16 : KvType::kF32);
 
-  const int64_t pool_bytes = options.kv_memory_bytes.value_or(
-      static_cast<int64_t>(kDefaultMemoryShare * static_cast<double>(available_memory_bytes())));
+  int64_t pool_bytes = 0;
+  if (on_gpu) {
+    check_gpu_types(config);
+    config.kv_bytes_per_block = gpu_kv_bytes_per_block(config.kv_type, model);
+    pool_bytes = settle_gpu_memory(file, config);
+  } else {
+    config.kv_bytes_per_block = static_cast<int64_t>(
+        kv_bytes_per_block({config.kv_type, model.n_layers, model.n_kv_heads, model.head_dim}));
+    config.token_budget = options.max_num_batched_tokens.value_or(kDefaultTokenBudget);
+    pool_bytes = cpu_pool_bytes(options);
+  }
   const int64_t n_blocks = pool_bytes / config.kv_bytes_per_block;
   if (n_blocks <= kSpareBlocks) {
     throw Error(fmt::format(

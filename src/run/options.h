@@ -6,16 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "model/config.h"
+#include "model/model_file.h"
 #include "ops/attention.h"
 #include "ops/device.h"
 #include "plan/request.h"
+#include "report/metrics.h"
 
 namespace prefold {
 
 enum class Sharing { kNone, kLru, kTree };
 enum class Batching { kPacked, kSorted, kPadded };
 enum class Order { kFile, kRatio };
+enum class DeviceChoice { kAuto, kCpu, kCuda };  // auto: a GPU if there is one, else the CPU
 
 struct RunOptions {
   std::string model;
@@ -23,12 +25,15 @@ struct RunOptions {
   std::string output;
   std::string report;  // empty: none
 
+  DeviceChoice device = DeviceChoice::kAuto;
   std::optional<int32_t> max_num_batched_tokens;
   std::string cost_model;  // a file; empty: of the cache, or measured
   std::optional<int64_t> kv_memory_bytes;
   std::optional<int32_t> max_model_len;
   std::optional<int32_t> threads;
-  std::optional<KvType> kv_type;  // resolved: f32, or f16 with Precision::kFast
+  std::optional<KvType> kv_type;       // resolved: f32, or f16 with Precision::kFast
+  std::optional<Precision> precision;  // resolved: exact on the CPU, fast on a GPU
+  bool deterministic = false;          // of a GPU; the CPU always is
   std::string cpu_isa = "auto";
   Sharing sharing = Sharing::kTree;
   Batching batching = Batching::kPacked;
@@ -37,7 +42,6 @@ struct RunOptions {
   bool chunked_prefill = true;
   bool length_prediction = true;
   std::string length_prior;  // a report; empty: none
-  Precision precision = Precision::kExact;
 
   SamplingParams defaults;  // for what a line leaves open
   uint64_t seed = 0;        // of requests without a seed of their own
@@ -47,10 +51,27 @@ struct RunOptions {
   bool quiet = false;
 };
 
+enum class BackendKind { kCpu, kCuda };
+
+// Rows of a step on a GPU, where memory is not very small.
+inline constexpr int32_t kGpuTokenBudget = 2048;
+
+// Bytes of device memory: of the weights, and of activations, tables and sampling.
+struct GpuMemory {
+  int64_t weights = 0;
+  int64_t work = 0;
+};
+
 // Complete and valid; const from here on.
 struct RunConfig {
   RunOptions options;
-  int32_t token_budget = 0;  // until the costs are known (run/job_plan.h) kDefaultTokenBudget
+  BackendKind backend = BackendKind::kCpu;
+  std::optional<GpuInfo> gpu;  // of BackendKind::kCuda
+  std::string why_no_gpu;      // what DeviceChoice::kAuto found instead of one
+  GpuMemory gpu_memory;        // before the job is known
+  Precision precision = Precision::kExact;
+  // Rows of a step. On the CPU kDefaultTokenBudget until the costs are known (run/job_plan.h).
+  int32_t token_budget = 0;
   int32_t threads = 0;
   int32_t max_model_len = 0;
   KvType kv_type = KvType::kF32;
@@ -60,10 +81,15 @@ struct RunConfig {
 };
 
 nlohmann::ordered_json to_json(const RunConfig& config);
+
+// Whether answers depend on the request alone, to the bit (docs/architecture.md, I6): always on the
+// CPU and with exact products, else if asked for.
+bool is_deterministic(const RunConfig& config);
 const char* kv_type_name(KvType type);
 const char* precision_name(Precision precision);
 
-// Throws Error naming the option, its value and what was wanted.
-RunConfig resolve(const RunOptions& options, const ModelConfig& model);
+// Throws Error naming the option, its value and what was wanted. Looks at the GPU unless
+// options.device is kCpu.
+RunConfig resolve(const RunOptions& options, const ModelFile& model);
 
 }  // namespace prefold

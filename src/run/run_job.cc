@@ -9,15 +9,14 @@
 
 #include "base/background_queue.h"
 #include "base/timer.h"
-#include "engine/cpu_engine.h"
 #include "io/output_file.h"
 #include "io/result_writer.h"
-#include "model/rope.h"
 #include "report/human_numbers.h"
 #include "run/answers.h"
+#include "run/backend.h"
 #include "run/batch_runner.h"
-#include "run/calibrate.h"
 #include "run/cost_store.h"
+#include "run/gpu.h"
 #include "run/host_info.h"
 #include "run/job_plan.h"
 #include "run/length_prior.h"
@@ -30,9 +29,6 @@ namespace {
 
 // Steps whose finished answers may wait to be written.
 constexpr size_t kMaxWaitingSteps = 16;
-
-// Activations may take at most this part of the memory available while costs are measured.
-constexpr int64_t kWorkspaceShare = 16;
 
 // Result lines, written as they come or in input order.
 class LineWriter {
@@ -79,9 +75,8 @@ class JobRun {
       : hooks_(hooks),
         created_unix_s_(std::time(nullptr)),
         model_(open_model(options.model)),
-        config_(resolve(options, model_.config)),
+        config_(resolve(options, model_)),
         pool_(config_.threads),
-        device_{&pool_, &find_cpu_kernels(config_.cpu_isa), config_.options.precision},
         text_(make_text_model(model_, created_unix_s_)),
         reader_(options.inputs, options.defaults),
         output_(options.output,
@@ -130,47 +125,64 @@ class JobRun {
   }
 
   // The costs by which to plan, measured now if they are not known yet.
-  void settle_costs(const Weights& weights) {
+  void settle_costs(Backend& backend) {
     timer_.lap();
     std::string origin = "known from";
     if (!costs_) {
-      const CostModel measured = measure_costs(device_, model_.config, weights, config_.kv_type,
-                                               available_memory_bytes() / kWorkspaceShare);
-      costs_ = store_costs(measured, cost_key_, cache_folder(), hooks_.info);
-      origin = "measured, kept in";
+      if (const std::optional<CostModel> measured = backend.measure_costs()) {
+        costs_ = store_costs(*measured, cost_key_, cache_folder(), hooks_.info);
+        origin = "measured, kept in";
+      } else {
+        costs_ = ChosenCosts{default_cost_model(), CostSource::kBuiltIn, {}};
+      }
     }
-    config_.token_budget = token_budget_of(config_.options, model_.config, costs_->model);
+    config_.token_budget = token_budget_of(config_, model_.config, costs_->model);
     metrics_.cost_model = to_json(*costs_);
     const double seconds = timer_.lap();
     metrics_.time.plan_s += seconds;
-    hooks_.info(fmt::format("costs: {} {} in {}; steps of {} tokens", origin,
+    const std::string steps = fmt::format("steps of {} tokens", config_.token_budget);
+    if (costs_->source == CostSource::kBuiltIn) {
+      hooks_.info(fmt::format(
+          "costs: none are measured on a GPU, those of a CPU stand in (--cost-model); {}", steps));
+      return;
+    }
+    hooks_.info(fmt::format("costs: {} {} in {}; {}", origin,
                             costs_->path.empty() ? "memory" : costs_->path.string(),
-                            human_seconds(seconds), config_.token_budget));
+                            human_seconds(seconds), steps));
+  }
+
+  void tell_device() const {
+    if (!config_.gpu) {
+      if (kHasCudaEngine && !config_.why_no_gpu.empty()) {
+        hooks_.info(fmt::format("device: the CPU; no GPU: {}", config_.why_no_gpu));
+      }
+      return;
+    }
+    const GpuInfo& gpu = *config_.gpu;
+    hooks_.info(fmt::format(
+        "device: {}, compute capability {}.{}, {} of {} free; weights will take {}, activations "
+        "and tables {}, the KV cache {} at most",
+        gpu.name, gpu.cc_major, gpu.cc_minor, human_bytes(gpu.free_bytes),
+        human_bytes(gpu.memory_bytes), human_bytes(config_.gpu_memory.weights),
+        human_bytes(config_.gpu_memory.work),
+        human_bytes(config_.n_kv_blocks * config_.kv_bytes_per_block)));
   }
 
   void execute() {
+    tell_device();
     timer_.lap();
-    const Weights weights = load_weights(model_, pool_);
+    const std::unique_ptr<Backend> backend = make_backend(model_, config_, pool_);
+    backend->load_weights();
     metrics_.time.load_s += timer_.lap();
-    settle_costs(weights);
+    settle_costs(*backend);
     const ScheduleLimits limits = schedule_limits(config_, model_.config, job_, costs_->model);
-    const int32_t n_blocks = limits.n_blocks;
-    const RopeTable rope_table = make_rope_table(model_.config.rope, config_.max_model_len);
-    KvStorage kv(
-        {config_.kv_type, model_.config.n_layers, model_.config.n_kv_heads, model_.config.head_dim},
-        n_blocks);
-    CpuEngine engine(device_, model_.config, weights, rope_table, kv, config_.token_budget);
+    Engine& engine = backend->start(job_, limits);
     metrics_.time.load_s += timer_.lap();
-    metrics_.memory.kv_pool_blocks = n_blocks;
-    metrics_.memory.kv_pool_bytes = n_blocks * config_.kv_bytes_per_block;
-    hooks_.info(
-        fmt::format("memory: weights {}; KV cache {} = {} blocks x {} tokens; activations {}",
-                    human_bytes(static_cast<int64_t>(weights.bytes())),
-                    human_bytes(metrics_.memory.kv_pool_bytes), n_blocks, kKvBlockTokens,
-                    human_bytes(static_cast<int64_t>(engine.workspace_bytes()))));
-
+    metrics_.memory.kv_pool_blocks = limits.n_blocks;
+    metrics_.memory.kv_pool_bytes = limits.n_blocks * config_.kv_bytes_per_block;
+    hooks_.info("memory: " + backend->memory_line());
     run_steps(engine, limits);
-    metrics_.ops = to_op_seconds(engine.times());
+    metrics_.ops = backend->op_seconds();
   }
 
   void run_steps(Engine& engine, const ScheduleLimits& limits) {
@@ -235,13 +247,8 @@ class JobRun {
     for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn();
   }
 
-  static OpSeconds to_op_seconds(const EngineTimes& times) {
-    return {times.ops.linear,      times.ops.attention, times.ops.kv_append + times.copies,
-            times.ops.elementwise, times.ops.lm_head,   times.sampling};
-  }
-
   void fill_metrics() {
-    metrics_.machine = {cpu_name(), config_.cpu_isa, config_.threads};
+    metrics_.machine = {cpu_name(), config_.cpu_isa, config_.threads, config_.gpu};
     metrics_.model = {config_.options.model, model_digest(model_), model_.config.architecture};
     metrics_.options = to_json(config_);
     metrics_.memory.peak_rss_bytes = peak_rss_bytes();
@@ -254,7 +261,6 @@ class JobRun {
   ModelFile model_;
   RunConfig config_;
   ThreadPool pool_;
-  Device device_;
   TextModel text_;
   RequestReader reader_;  // until planned
   OutputFile output_;

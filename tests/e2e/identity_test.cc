@@ -2,50 +2,16 @@
 #include "job_fixture.h"
 #include "kernels/cpu/kernels.h"
 #include "model/model_file.h"
+#include "varied_requests.h"
 
 using namespace prefold;
 
 namespace {
 
-// Requests that exercise everything a schedule could disturb: prefixes shared at several levels,
-// duplicates, prompts that are prefixes of others, sampling, choices, scores, penalties, stops.
-std::vector<Json> varied_requests(int32_t vocab_size, int n_requests, int longest) {
-  std::mt19937 random(11);
-  const auto below = [&](int n) { return static_cast<int>(random() % n); };
-  std::vector<Json> lines;
-  std::vector<std::vector<int32_t>> prompts;
-  for (int i = 0; i < n_requests; ++i) {
-    std::vector<int32_t> prompt;
-    if (i > 0 && below(5) > 0) {
-      const std::vector<int32_t>& other = prompts[below(i)];
-      const int kept = below(4) == 0 ? static_cast<int>(other.size())
-                                     : 1 + below(static_cast<int>(other.size()));
-      prompt.assign(other.begin(), other.begin() + kept);
-    }
-    for (int n = below(2) ? below(8) : below(longest); n > 0 || prompt.empty(); --n) {
-      prompt.push_back(20 + below(vocab_size - 20));
-    }
-    prompts.push_back(prompt);
-    Json line = {{"id", "r" + std::to_string(i)},       {"prompt_token_ids", prompt},
-                 {"max_tokens", 1 + below(24)},         {"return_token_ids", true},
-                 {"temperature", below(2) ? 0.0 : 0.8}, {"logprobs", below(4)}};
-    if (below(3) == 0) line["seed"] = below(3);
-    if (below(4) == 0) line["n"] = 1 + below(3);
-    if (below(4) == 0) line["prompt_logprobs"] = below(3);
-    if (below(4) == 0) line["ignore_eos"] = true;
-    if (below(4) == 0) line["top_k"] = 5;
-    if (below(4) == 0) line["top_p"] = 0.9;
-    if (below(4) == 0) line["repetition_penalty"] = 1.3;
-    if (below(4) == 0) line["frequency_penalty"] = 0.4;
-    if (below(6) == 0) line["min_tokens"] = 4;
-    lines.push_back(line);
-  }
-  return lines;
-}
-
 RunOptions options_for(const std::string& model) {
   RunOptions options;
   options.model = model;
+  options.device = DeviceChoice::kCpu;
   options.threads = 1;
   options.max_model_len = 512;
   return options;
@@ -122,7 +88,7 @@ void check_identity(const std::string& model, int32_t vocab_size, int n_requests
   }
   SUBCASE("a KV pool that holds little more than the longest request") {
     RunOptions options = base;
-    const int64_t block_bytes = resolve(base, open_model(model).config).kv_bytes_per_block;
+    const int64_t block_bytes = resolve(base, open_model(model)).kv_bytes_per_block;
     options.kv_memory_bytes = block_bytes * 18;
     CHECK(folder.answers(options) == expected);
   }

@@ -1,104 +1,28 @@
-// Whole jobs against transformers: token ids, log-probabilities and greedy answers
-// (tests/data/README.md says how the files were made).
-#include <cmath>
-#include <map>
-
-#include "job_fixture.h"
+// The CPU engine against transformers.
+#include "oracle.h"
 
 using namespace prefold;
 
 namespace {
 
-constexpr int32_t kTop = 20;
-
-Json read_json(const std::string& path) {
-  std::ifstream in(path);
-  REQUIRE_MESSAGE(in.good(), path);
-  return Json::parse(in);
-}
-
-Json request_of(const Json& test_case) {
-  Json line = {{"id", test_case["name"]}, {"max_tokens", 32},        {"temperature", 0},
-               {"logprobs", kTop},        {"prompt_logprobs", kTop}, {"return_token_ids", true}};
-  if (test_case.contains("messages")) {
-    line["messages"] = test_case["messages"];
-  } else if (test_case.contains("text")) {
-    line["prompt"] = test_case["text"];
-  } else {
-    line["prompt_token_ids"] = test_case["prompt_token_ids"];
-  }
-  return line;
-}
-
-// `top` as a result line has it: [{"id", "logprob", ...}], most probable first.
-void check_distribution(const Json& oracle, const Json& top, double tolerance) {
-  REQUIRE(top.size() == kTop);
-  std::map<int32_t, double> ours;
-  for (const Json& entry : top) ours[entry["id"]] = entry["logprob"];
-  const double last = top.back()["logprob"];
-  for (size_t i = 0; i < oracle["ids"].size(); ++i) {
-    const int32_t id = oracle["ids"][i];
-    const double wanted = oracle["logprobs"][i];
-    if (ours.count(id) > 0) {
-      CHECK(std::abs(ours[id] - wanted) <= tolerance);
-    } else {
-      CHECK(wanted <= last + tolerance);  // on the edge of the list
-    }
-  }
-}
-
-void check_greedy(const Json& oracle, const Json& token_ids, double margin) {
-  for (size_t i = 0; i < oracle["token_ids"].size(); ++i) {
-    if (oracle["margins"][i] <= margin) return;  // from here on the texts may differ
-    REQUIRE(i < token_ids.size());
-    CHECK(token_ids[i] == oracle["token_ids"][i]);
-  }
-  CHECK(token_ids.size() == oracle["token_ids"].size());
-}
-
-void check_against_oracle(const std::string& model, const std::string& oracle_file) {
-  const Json oracle = read_json(oracle_file);
-  const double tolerance = oracle["tolerance"]["logprob"];
-  std::vector<Json> lines;
-  for (const Json& test_case : oracle["cases"]) lines.push_back(request_of(test_case));
-  JobFolder folder;
-  folder.write_lines("in.jsonl", lines);
+void check_cpu(const std::string& model, const std::string& oracle_file) {
+  const Json tolerance = read_json(oracle_file)["tolerance"];
   RunOptions options;
   options.model = model;
-  std::map<std::string, Json> answers;
-  for (const std::string& line : folder.answers(options)) {
-    const Json answer = Json::parse(line);
-    answers[answer["id"]] = answer;
-  }
-  for (const Json& test_case : oracle["cases"]) {
-    const std::string name = test_case["name"];
-    CAPTURE(name);
-    const Json& answer = answers.at(name);
-    INFO(answer.dump().substr(0, 300));
-    REQUIRE(answer.contains("token_ids"));
-    CHECK(answer["prompt_token_ids"] == test_case["prompt_token_ids"]);
-    const int32_t n_prompt = static_cast<int32_t>(test_case["prompt_token_ids"].size());
-    for (const Json& next : test_case["next_token"]) {
-      const int32_t position = next["position"];
-      CAPTURE(position);
-      const Json& entry =
-          position + 1 < n_prompt ? answer["prompt_logprobs"][position + 1] : answer["logprobs"][0];
-      check_distribution(next, entry["top"], tolerance);
-    }
-    check_greedy(test_case["greedy"], answer["token_ids"], oracle["tolerance"]["margin"]);
-  }
+  options.device = DeviceChoice::kCpu;
+  check_against_oracle(options, oracle_file, tolerance["logprob"], tolerance["margin"]);
 }
 
 }  // namespace
 
 TEST_CASE("a tiny byte-level BPE model agrees with transformers") {
-  check_against_oracle("tests/data/models/tiny_bpe.gguf", "tests/data/e2e/tiny_bpe.json");
+  check_cpu("tests/data/models/tiny_bpe.gguf", "tests/data/e2e/tiny_bpe.json");
 }
 
 TEST_CASE("a tiny SentencePiece model with llama3 rope scaling agrees with transformers") {
-  check_against_oracle("tests/data/models/tiny_spm.gguf", "tests/data/e2e/tiny_spm.json");
+  check_cpu("tests/data/models/tiny_spm.gguf", "tests/data/e2e/tiny_spm.json");
 }
 
 TEST_CASE("the default model agrees with transformers" * doctest::skip(test_model() == nullptr)) {
-  check_against_oracle(test_model(), "tests/data/e2e/smollm2_135m_instruct.json");
+  check_cpu(test_model(), "tests/data/e2e/smollm2_135m_instruct.json");
 }

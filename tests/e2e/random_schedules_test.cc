@@ -75,6 +75,7 @@ RunOptions random_schedule(std::mt19937& random, int64_t block_bytes,
   constexpr int32_t kBlocks[] = {18, 19, 24, 40, 1000};  // 18: little more than the longest request
   RunOptions options;
   options.model = kModel;
+  options.device = DeviceChoice::kCpu;
   options.max_model_len = 512;
   options.max_num_batched_tokens = kBudgets[below(std::size(kBudgets))];
   options.kv_memory_bytes = block_bytes * kBlocks[below(std::size(kBlocks))];
@@ -99,6 +100,7 @@ TEST_CASE("answers are the same whatever switches are chosen") {
   folder.write_lines("in.jsonl", lines);
   RunOptions plain;
   plain.model = kModel;
+  plain.device = DeviceChoice::kCpu;
   plain.max_model_len = 512;
   plain.threads = 1;
   RunMetrics metrics;
@@ -113,12 +115,12 @@ TEST_CASE("answers are the same whatever switches are chosen") {
 
   std::map<std::pair<Precision, KvType>, std::vector<std::string>> expected;
   int64_t n_yields = 0, n_padding = 0;
-  const ModelConfig model = open_model(kModel).config;
+  const ModelFile model = open_model(kModel);
   for (int i = 0; i < kSchedules; ++i) {
     plain.precision = random() % 2 ? Precision::kExact : Precision::kFast;
     plain.kv_type =
         std::array{KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8}[random() % 4];
-    std::vector<std::string>& answers = expected[{plain.precision, *plain.kv_type}];
+    std::vector<std::string>& answers = expected[{*plain.precision, *plain.kv_type}];
     if (answers.empty()) {
       answers = folder.answers(plain);
       REQUIRE(answers.size() == lines.size());

@@ -11,7 +11,7 @@ RunMetrics sample_metrics() {
   RunMetrics metrics;
   metrics.requests = {5000, 4998, 2};
   metrics.tokens = {1'240'000, 157'480, 157'480, 1'082'520, 0, 81'200};
-  metrics.ops.attention = 2.5;
+  metrics.ops.emplace().attention = 2.5;
   metrics.time = {0.5, 1.25, 100, 102, 1.5};
   metrics.memory = {int64_t{3} << 29, int64_t{6} << 30, int64_t{8} << 30, 262'144};
   metrics.machine = {"Some CPU", "avx2", 2};
@@ -44,12 +44,23 @@ TEST_CASE("the report has every key that scripts rely on") {
   CHECK(report["memory_bytes"]["peak_rss"] == 1'610'612'736);
   CHECK(report["memory_bytes"]["peak_kv"] == 6'442'450'944);
   CHECK(report["kv_blocks"].dump() == R"({"peak":7,"pool":262144})");
-  CHECK(report["machine"].dump() == R"({"cpu":"Some CPU","isa":"avx2","threads":2})");
+  CHECK(report["machine"].dump() == R"({"cpu":"Some CPU","isa":"avx2","threads":2,"gpu":null})");
   CHECK(report["model"]["digest"] == "sha256:00ff");
   CHECK(report["options"].dump() == R"({"max_num_batched_tokens":512,"precision":"exact"})");
   CHECK(report["ttft_ms"]["p50"] == 100.0);
   CHECK(report["latency_ms"]["count"] == 1);
   CHECK(report["units"]["time_s"] == "s");
+}
+
+TEST_CASE("the report of a run on a GPU names it, and no times that nobody took") {
+  RunMetrics metrics = sample_metrics();
+  metrics.ops.reset();
+  metrics.machine.gpu = GpuInfo{"Some GPU", 8, 6, 1 << 30, 1 << 29, 10, 1 << 16};
+  const auto report = make_report(metrics);
+  CHECK(report["machine"]["gpu"].dump() ==
+        R"({"name":"Some GPU","compute_capability":"8.6","memory_bytes":1073741824,)"
+        R"("free_bytes":536870912})");
+  CHECK(report["op_time_s"].is_null());
 }
 
 TEST_CASE("tokens per step: mean, buckets with bounds, columns of the time series") {

@@ -47,7 +47,7 @@ struct Setting {
     RunOptions options;
     options.model = kModels[0];
     options.threads = 1;
-    config = resolve(options, model.config);
+    config = resolve(options, model);
     key = cost_key(model, config);
   }
 };
@@ -137,7 +137,7 @@ TEST_CASE("another machine, setting or model has another key") {
   config.kv_type = KvType::kInt8;
   CHECK(cost_key(s.model, config) != s.key);
   config = s.config;
-  config.options.precision = Precision::kFast;
+  config.precision = Precision::kFast;
   CHECK(cost_key(s.model, config) != s.key);
   config = s.config;
   config.cpu_isa = "other";

@@ -30,7 +30,7 @@ Prepared prepare(const std::string& lines, Sharing sharing = Sharing::kTree) {
   options.sharing = sharing;
   options.threads = 2;
   const ModelFile model = open_model(kModel);
-  const RunConfig config = resolve(options, model.config);
+  const RunConfig config = resolve(options, model);
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, 0);
   Prepared prepared;

@@ -1,0 +1,224 @@
+#include "cuda/cuda_engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "cuda/cublas_rows.h"
+#include "cuda/cuda_range.h"
+#include "cuda/error.h"
+#include "kernels/cuda/attention.h"
+#include "model/forward_pass.h"
+
+namespace prefold::cuda {
+namespace {
+
+// Rows of logits at a time: enough to pay for reading the LM head's weights.
+constexpr int32_t kMaxLogitRows = 256;
+
+// Where cuBLAS is not faster with so many, it is not used.
+constexpr int32_t kMostMeasuredRows = 1024;
+
+cudaStream_t make_stream() {
+  cudaStream_t stream = nullptr;
+  check_cuda("creation of a stream", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return stream;
+}
+
+cudaEvent_t make_event() {
+  cudaEvent_t event = nullptr;
+  check_cuda("creation of an event", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return event;
+}
+
+// From how many rows on cuBLAS serves products, measured with the layers' own matrices in memory
+// that is given back at once.
+CublasRows choose_cublas_rows(const CudaContext& context, int32_t token_budget) {
+  std::vector<const DeviceLinear*> linears = linears_of(context.weights);
+  std::erase(linears, &context.weights.output);
+  size_t n_in = 0, n_out = 0;
+  for (const DeviceLinear* linear : linears) {
+    n_in = std::max<size_t>(n_in, linear->weight.n_in);
+    n_out = std::max<size_t>(n_out, linear->weight.n_out);
+  }
+  MeasuringBuffers buffers;
+  buffers.type = context.type;
+  buffers.max_rows = std::min(token_budget, kMostMeasuredRows);
+  const size_t x_bytes = buffers.max_rows * n_in * bytes_of(context.type);
+  const size_t out_bytes = buffers.max_rows * n_out * bytes_of(context.type);
+  DeviceArena arena(arena_bytes(x_bytes) + arena_bytes(out_bytes));
+  buffers.x = {arena.take<std::byte>(x_bytes), x_bytes};
+  buffers.out = {arena.take<std::byte>(out_bytes), out_bytes};
+  check_cuda("zeroing of operands", cudaMemsetAsync(buffers.x.data(), 0, x_bytes, context.stream));
+  return measure_cublas_rows(context.linear, linears, buffers);
+}
+
+}  // namespace
+
+void CudaEngine::StreamEnd::operator()(cudaStream_t stream) const {
+  (void)cudaStreamDestroy(stream);
+}
+void CudaEngine::EventEnd::operator()(cudaEvent_t event) const { (void)cudaEventDestroy(event); }
+
+// What the parts of an engine are allocated for.
+struct CudaEngine::Sizes {
+  WorkspaceShape workspace;
+  StepTableLimits tables;
+  SamplerLimits sampler;
+
+  Sizes(const CudaEngineOptions& options, const ModelConfig& config, const CudaWeights& shapes,
+        const DeviceInfo& device) {
+    tables.max_rows = options.token_budget;
+    tables.max_blocks_per_span = (options.n_positions + kKvBlockTokens - 1) / kKvBlockTokens;
+    // Each goes to a block of its own, or to one given up by what started in the same step.
+    tables.max_copies = options.n_kv_blocks + options.token_budget;
+    tables.attention_shape.n_heads = config.n_heads;
+    tables.attention_shape.n_kv_heads = config.n_kv_heads;
+    tables.attention_shape.tile_rows = attention_tile_rows(options.type, config.head_dim);
+    tables.attention_shape.n_sms = device.sm_count;
+    tables.attention = attention_limits(options.token_budget, tables.attention_shape);
+
+    sampler.n_vocab = config.vocab_size;
+    sampler.max_slots = options.max_slots;
+    sampler.max_items = options.max_items;
+    sampler.max_batch = std::min(options.max_items, kMaxLogitRows);
+    sampler.max_top = options.max_scores_top;
+    sampler = with_demands(sampler, options.demands);
+
+    workspace.type = options.type;
+    workspace.max_rows = std::max(options.token_budget, sampler.max_batch);
+    workspace.max_logit_rows = sampler.max_batch;
+    workspace.n_positions = options.n_positions;
+    workspace.n_partial_rows = tables.attention.n_partial_rows;
+    if (uses_cublas(options)) {
+      for (const DeviceLinear* linear : linears_of(shapes)) {
+        workspace.linear_scratch_bytes =
+            std::max(workspace.linear_scratch_bytes, cublas_scratch_bytes(linear->weight));
+      }
+      workspace.cublas_workspace_bytes = kCublasWorkspaceBytes;
+    }
+  }
+
+  static bool uses_cublas(const CudaEngineOptions& options) {
+    return !options.deterministic && options.type != FloatType::kF32;
+  }
+  size_t work_bytes(const ModelConfig& config) const {
+    return workspace_bytes(workspace, config) + arena_bytes(step_table_bytes(tables)) +
+           sampler_device_bytes(sampler);
+  }
+  size_t pinned_bytes() const {
+    return StepTableBuilder::kMaxSteps * arena_bytes(step_table_bytes(tables)) +
+           sampler_pinned_bytes(sampler);
+  }
+};
+
+CudaEngineBytes engine_bytes(const CudaEngineOptions& options, const ModelConfig& config,
+                             const CudaWeights& shapes, const DeviceInfo& device) {
+  const CudaEngine::Sizes sizes(options, config, shapes, device);
+  return {sizes.work_bytes(config), options.n_kv_blocks * kv_bytes_per_block(options.type, config),
+          sizes.pinned_bytes()};
+}
+
+CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
+                       const CudaWeights& weights, const DeviceInfo& device)
+    : CudaEngine(options, config, weights, device, Sizes(options, config, weights, device)) {}
+
+CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
+                       const CudaWeights& weights, const DeviceInfo& device, const Sizes& sizes)
+    : config_(config),
+      stream_(make_stream()),
+      work_arena_(sizes.work_bytes(config)),
+      pinned_arena_(sizes.pinned_bytes()),
+      workspace_(allocate_workspace(sizes.workspace, config, work_arena_)),
+      tables_(sizes.tables, work_arena_, pinned_arena_),
+      sampler_(sizes.sampler, work_arena_, pinned_arena_),
+      context_{config, options.type, stream_.get(), weights, workspace_, {}, {}, 0},
+      max_logit_rows_(sizes.sampler.max_batch) {
+  LinearContext& linear = context_.linear;
+  linear.stream = stream_.get();
+  linear.n_sms = device.sm_count;
+  linear.deterministic = options.deterministic;
+  if (Sizes::uses_cublas(options)) {
+    cublas_.emplace(stream_.get(), workspace_.cublas_workspace);
+    linear.cublas = cublas_->get();
+    linear.scratch = workspace_.linear_scratch;
+    linear.cublas_rows = choose_cublas_rows(context_, options.token_budget);
+  }
+  allocate_kv(options);
+  context_.max_shared_bytes = static_cast<int32_t>(device.shared_bytes_per_block);
+  check_cuda("preparation of the attention kernel",
+             prepare_attention(options.type, config.head_dim, context_.max_shared_bytes));
+  for (Flight& flight : flights_) flight.done.reset(make_event());
+  check_cuda("preparation of the engine", cudaDeviceSynchronize());
+}
+
+// After cuBLAS's rows were measured, which takes memory for a moment.
+void CudaEngine::allocate_kv(const CudaEngineOptions& options) {
+  const size_t n_bytes = options.n_kv_blocks * kv_bytes_per_block(options.type, config_);
+  kv_arena_.emplace(n_bytes);
+  CudaKvCache& kv = context_.kv;
+  kv.type = options.type;
+  kv.n_blocks = options.n_kv_blocks;
+  kv.layer_bytes = n_bytes / config_.n_layers / 2;
+  kv.k = kv_arena_->take<std::byte>(n_bytes / 2);
+  kv.v = kv_arena_->take<std::byte>(n_bytes / 2);
+}
+
+CudaEngine::~CudaEngine() {
+  // Steps may be in flight when a run ends by an error: the memory they use must not go before.
+  (void)cudaStreamSynchronize(stream_.get());
+}
+
+void CudaEngine::submit(const StepPlan& plan) {
+  CHECK(n_submitted_ - n_taken_ < kMaxSteps);
+  Flight& flight = flights_[n_submitted_ % kMaxSteps];
+  flight.step_idx = plan.step_idx;
+  flight.has_rows = plan.n_rows() > 0;
+  if (flight.has_rows) launch(plan, flight.done.get());
+  ++n_submitted_;
+}
+
+void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
+  const StepTables tables = upload(plan);
+  const Range range("launches");
+  copy_blocks(context_, tables, static_cast<int32_t>(plan.copies.size()));
+  CudaLayers layers(context_, tables, plan.n_rows(), plan.n_padding_rows, sampler_.last_tokens());
+  forward_pass(layers, config_);
+  launch_head(layers.activations());
+  sampler_.finish_step(stream_.get());
+  check_cuda("record of a step's end", cudaEventRecord(done, stream_.get()));
+}
+
+StepTables CudaEngine::upload(const StepPlan& plan) {
+  const Range range("tables");
+  sampler_.begin_step(plan, stream_.get());
+  return tables_.upload(plan, n_submitted_, stream_.get());
+}
+
+void CudaEngine::launch_head(const CudaActivations& act) {
+  for (int32_t first = 0; first < sampler_.n_items(); first += max_logit_rows_) {
+    const int32_t n_rows = std::min(max_logit_rows_, sampler_.n_items() - first);
+    CudaLogits ops{context_, sampler_.item_rows() + first};
+    CudaRows normed = act.normed;
+    normed.n_rows = n_rows;
+    logits_pass(ops, act.hidden, normed);
+    sampler_.enqueue(first, n_rows, workspace_.logits, workspace_.logits_stride, stream_.get());
+  }
+}
+
+StepResult CudaEngine::wait() {
+  CHECK(n_taken_ < n_submitted_);
+  const Flight& flight = flights_[n_taken_ % kMaxSteps];
+  StepResult result{flight.step_idx, {}, {}};
+  if (flight.has_rows) {
+    const Range range("wait");
+    check_cuda(fmt::format("step {}", flight.step_idx).c_str(),
+               cudaEventSynchronize(flight.done.get()));
+    sampler_.take_results(result);
+  }
+  ++n_taken_;
+  return result;
+}
+
+}  // namespace prefold::cuda

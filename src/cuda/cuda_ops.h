@@ -1,0 +1,82 @@
+// One step on the GPU, as forward_pass.h wants it: each op is a launch on one stream.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "cuda/cuda_step_tables.h"
+#include "cuda/cuda_weights.h"
+#include "cuda/cuda_workspace.h"
+#include "cuda/linear.h"
+#include "model/config.h"
+
+namespace prefold::cuda {
+
+// The KV cache: one arena, K and V each (n_layers, n_blocks, n_kv_heads, kKvBlockTokens, head_dim).
+struct CudaKvCache {
+  FloatType type = FloatType::kF16;
+  std::byte *k = nullptr, *v = nullptr;
+  int32_t n_blocks = 0;
+  size_t layer_bytes = 0;  // of K, and of V
+};
+
+// Bytes that one block takes: K and V of all layers.
+size_t kv_bytes_per_block(FloatType type, const ModelConfig& config);
+
+// What stays the same from step to step. Owns nothing.
+struct CudaContext {
+  const ModelConfig& config;
+  FloatType type;  // of activations and KV cache
+  cudaStream_t stream;
+  const CudaWeights& weights;
+  const CudaWorkspace& workspace;
+  CudaKvCache kv;
+  LinearContext linear;
+  int32_t max_shared_bytes;  // of a block, opted in
+};
+
+// All layers of one step.
+class CudaLayers {
+ public:
+  struct Product {
+    const DeviceLinear* linear = nullptr;
+    CudaRows out;
+  };
+
+  // n_padding rows, the last ones, belong to no span. last_tokens: by slot, what it sampled last.
+  CudaLayers(const CudaContext& context, const StepTables& tables, int32_t n_rows,
+             int32_t n_padding, const int32_t* last_tokens);
+
+  const CudaActivations& activations() const { return act_; }
+  const CudaLayerWeights& layer_weights(int32_t i) const { return context_.weights.layers[i]; }
+
+  void embed(const CudaRows& out);
+  void norm(const CudaRows& x, const float* weight, const CudaRows& out);
+  // A product merged into the one before it (cuda_weights.h) is done with it: its `out` lies beside
+  // that one's.
+  void linear(const CudaRows& x, std::initializer_list<Product> products);
+  void add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out);
+  void rope_and_append(int32_t layer_idx, const CudaRows& q, const CudaRows& k, const CudaRows& v);
+  void attend(int32_t layer_idx, const CudaRows& q, float scale, const CudaRows& out);
+  void gate(const CudaRows& gate, const CudaRows& up);
+
+ private:
+  const CudaContext& context_;
+  const StepTables& tables_;
+  const int32_t* last_tokens_;
+  CudaActivations act_;
+};
+
+// The logits of some rows, in f32, into the workspace's.
+struct CudaLogits {
+  const CudaContext& context;
+  const int32_t* rows;  // of the step, on the device
+
+  void norm_of_rows(const CudaRows& x, const CudaRows& out);
+  void output(const CudaRows& x);
+};
+
+// The step's block copies, before its layers.
+void copy_blocks(const CudaContext& context, const StepTables& tables, int32_t n_copies);
+
+}  // namespace prefold::cuda

@@ -1,0 +1,73 @@
+// What the kernels must know about a step's rows, in device memory: tokens, positions, KV slots,
+// block tables, block copies, the lists of attention. Built in page-locked memory, one transfer a
+// step.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cuda/arena.h"
+#include "cuda/attention_plan.h"
+#include "plan/step_plan.h"
+
+namespace prefold::cuda {
+
+struct StepTableLimits {
+  int32_t max_rows = 0;
+  int32_t max_blocks_per_span = 0;
+  int32_t max_copies = 0;
+  AttentionShape attention_shape;
+  AttentionLimits attention;
+};
+
+// Device pointers to the tables of one step.
+struct StepTables {
+  const int32_t* token_ids = nullptr;    // (n_rows), as StepPlan::token_ids
+  const int32_t* input_slots = nullptr;  // (n_rows)
+  const int32_t* positions = nullptr;    // (n_rows)
+  const int32_t* kv_slots = nullptr;     // (n_rows): block * kKvBlockTokens + offset; -1: padding
+  const int32_t* block_ids = nullptr;
+  const BlockCopy* copies = nullptr;
+  const AttentionItem* items = nullptr;
+  const AttentionMerge* merges = nullptr;
+  const int32_t* parts = nullptr;
+  const AttentionCounts* counts = nullptr;
+  AttentionCounts host_counts;
+};
+
+class StepTableBuilder {
+ public:
+  static constexpr int32_t kMaxSteps = 2;  // in flight
+
+  // Takes step_table_bytes of `device`, and kMaxSteps times as much of `pinned`. The arenas outlive
+  // this.
+  StepTableBuilder(const StepTableLimits& limits, DeviceArena& device, PinnedArena& pinned);
+
+  // Writes the step's tables and starts their copy to the device. `step` counts the steps: the copy
+  // of step - kMaxSteps must be done. The plan may be given up when this returns; the tables stay
+  // until the stream comes to the next upload.
+  StepTables upload(const StepPlan& plan, int64_t step, cudaStream_t stream);
+
+ private:
+  template <class T>
+  const T* put(std::span<const T> values);
+  const int32_t* put_kv_slots(const StepPlan& plan);
+
+  StepTableLimits limits_;
+  AttentionPlanScratch scratch_;
+  std::vector<AttentionItem> items_;
+  std::vector<AttentionMerge> merges_;
+  std::vector<int32_t> parts_, kv_slots_;
+  std::byte* device_ = nullptr;
+  std::byte* staging_[kMaxSteps] = {};
+  std::byte* host_ = nullptr;  // the staging buffer of the step being written
+  size_t n_bytes_ = 0;         // of each buffer
+  size_t used_ = 0;
+};
+
+size_t step_table_bytes(const StepTableLimits& limits);
+
+}  // namespace prefold::cuda

@@ -1,0 +1,96 @@
+#include "cuda/cuda_workspace.h"
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/error.h"
+#include "model/rope.h"
+
+namespace prefold::cuda {
+namespace {
+
+// Strides of rows of logits: sampling reads 16 bytes at a time.
+constexpr int64_t kLogitsAlignment = 4;
+
+// Adds sizes up.
+struct CountBytes {
+  size_t n_bytes = 0;
+
+  template <class T>
+  T* take(size_t n) {
+    n_bytes += arena_bytes(n * sizeof(T));
+    return nullptr;
+  }
+};
+
+// The one place that knows what a workspace consists of.
+template <class Arena>
+CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Arena& arena) {
+  const size_t n_rows = shape.max_rows;
+  const size_t value_bytes = bytes_of(shape.type);
+  const auto rows_of = [&](size_t n_cols) {
+    return arena.template take<std::byte>(n_rows * n_cols * value_bytes);
+  };
+  const size_t n_pairs = config.rope.rotary_dim / 2;
+  const size_t n_partial_heads = size_t(shape.n_partial_rows) * config.n_heads;
+  CudaWorkspace w;
+  w.hidden = arena.template take<float>(n_rows * config.hidden_size);
+  w.normed = rows_of(config.hidden_size);
+  w.qkv = rows_of(size_t(config.n_heads + 2 * config.n_kv_heads) * config.head_dim);
+  w.attended = rows_of(size_t(config.n_heads) * config.head_dim);
+  w.gate_up = rows_of(2 * size_t(config.ffn_size));
+  w.logits_stride =
+      (config.vocab_size + kLogitsAlignment - 1) / kLogitsAlignment * kLogitsAlignment;
+  w.logits = arena.template take<float>(shape.max_logit_rows * w.logits_stride);
+  w.rope_cos = arena.template take<float>(shape.n_positions * n_pairs);
+  w.rope_sin = arena.template take<float>(shape.n_positions * n_pairs);
+  w.partial_acc = arena.template take<float>(n_partial_heads * config.head_dim);
+  w.partial_max_sum = arena.template take<float>(n_partial_heads * 2);
+  const auto bytes = [&](size_t n) { return std::span(arena.template take<std::byte>(n), n); };
+  w.linear_scratch = bytes(shape.linear_scratch_bytes);
+  w.cublas_workspace = bytes(shape.cublas_workspace_bytes);
+  return w;
+}
+
+}  // namespace
+
+size_t workspace_bytes(const WorkspaceShape& shape, const ModelConfig& config) {
+  CountBytes count;
+  lay_out(shape, config, count);
+  return count.n_bytes;
+}
+
+CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig& config,
+                                 DeviceArena& arena) {
+  const CudaWorkspace workspace = lay_out(shape, config, arena);
+  const RopeTable table = make_rope_table(config.rope, shape.n_positions);
+  const auto copy = [](const std::vector<float>& from, float* to) {
+    check_cuda("copy of the rotary table",
+               cudaMemcpy(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice));
+  };
+  copy(table.cos, workspace.rope_cos);
+  copy(table.sin, workspace.rope_sin);
+  return workspace;
+}
+
+CudaActivations activations_of(const CudaWorkspace& w, FloatType type, const ModelConfig& config,
+                               int32_t n_rows) {
+  const int32_t q_cols = config.n_heads * config.head_dim;
+  const int32_t kv_cols = config.n_kv_heads * config.head_dim;
+  const auto columns = [&](std::byte* rows, int64_t stride, int32_t first, int32_t n_cols) {
+    return CudaRows{rows + first * bytes_of(type), type, n_rows, n_cols, stride};
+  };
+  const int64_t qkv_stride = q_cols + 2 * kv_cols;
+  const int64_t gate_stride = 2 * int64_t{config.ffn_size};
+  CudaActivations act;
+  act.hidden = {w.hidden, FloatType::kF32, n_rows, config.hidden_size, config.hidden_size};
+  act.normed = columns(w.normed, config.hidden_size, 0, config.hidden_size);
+  act.q = columns(w.qkv, qkv_stride, 0, q_cols);
+  act.k = columns(w.qkv, qkv_stride, q_cols, kv_cols);
+  act.v = columns(w.qkv, qkv_stride, q_cols + kv_cols, kv_cols);
+  act.attended = columns(w.attended, q_cols, 0, q_cols);
+  act.gate = columns(w.gate_up, gate_stride, 0, config.ffn_size);
+  act.up = columns(w.gate_up, gate_stride, config.ffn_size, config.ffn_size);
+  return act;
+}
+
+}  // namespace prefold::cuda

@@ -1,0 +1,174 @@
+#include "run/gpu.h"
+
+#include "base/error.h"
+
+#ifndef PREFOLD_CUDA
+
+namespace prefold {
+namespace {
+
+constexpr const char* kNotBuilt =
+    "this build has no CUDA engine (cmake -DPREFOLD_CUDA=ON makes one)";
+
+}  // namespace
+
+std::optional<GpuInfo> find_gpu(std::string& why_not) {
+  why_not = kNotBuilt;
+  return std::nullopt;
+}
+GpuMemory gpu_memory(const ModelFile&, const GpuInfo&, const GpuNeeds&) { throw Error(kNotBuilt); }
+int64_t gpu_kv_bytes_per_block(KvType, const ModelConfig&) { throw Error(kNotBuilt); }
+std::unique_ptr<Backend> make_gpu_backend(const ModelFile&, const RunConfig&, ThreadPool&) {
+  throw Error(kNotBuilt);
+}
+
+}  // namespace prefold
+
+#else
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "cuda/cuda_engine.h"
+#include "report/human_numbers.h"
+#include "run/job_plan.h"
+
+namespace prefold {
+namespace {
+
+cuda::FloatType float_type(KvType type) {
+  switch (type) {
+    case KvType::kF16:
+      return cuda::FloatType::kF16;
+    case KvType::kBF16:
+      return cuda::FloatType::kBf16;
+    default:
+      CHECK(type == KvType::kF32);  // resolve lets no other type through
+      return cuda::FloatType::kF32;
+  }
+}
+
+// What the engine goes by.
+cuda::DeviceInfo device_info(const GpuInfo& gpu) {
+  cuda::DeviceInfo device;
+  device.name = gpu.name;
+  device.cc_major = gpu.cc_major;
+  device.cc_minor = gpu.cc_minor;
+  device.sm_count = gpu.sm_count;
+  device.total_bytes = static_cast<size_t>(gpu.memory_bytes);
+  device.free_bytes = static_cast<size_t>(gpu.free_bytes);
+  device.shared_bytes_per_block = static_cast<size_t>(gpu.shared_bytes_per_block);
+  return device;
+}
+
+class GpuBackend : public Backend {
+ public:
+  GpuBackend(const ModelFile& model, const RunConfig& config, ThreadPool& pool)
+      : model_(model),
+        config_(config),
+        pool_(pool),
+        type_(float_type(config.kv_type)),
+        device_(device_info(*config.gpu)) {}
+
+  void load_weights() override {
+    weight_arena_.emplace(cuda::plan_weights(model_, type_).n_bytes);
+    weights_ = cuda::upload_weights(model_, type_, pool_, *weight_arena_);
+  }
+
+  std::optional<CostModel> measure_costs() override { return std::nullopt; }
+
+  Engine& start(const Job& job, const ScheduleLimits& limits) override {
+    cuda::CudaEngineOptions options;
+    options.type = type_;
+    options.deterministic = config_.options.deterministic;
+    options.token_budget = limits.token_budget;
+    options.n_positions = config_.max_model_len;
+    options.n_kv_blocks = limits.n_blocks;
+    for (const SequenceSpec& spec : job.sequences) {
+      options.demands.push_back({spec.params, static_cast<int32_t>(spec.stop_ids.size()),
+                                 static_cast<int32_t>(job.prompts[spec.prompt].size()),
+                                 spec.max_tokens});
+    }
+    options.max_slots = std::min<int64_t>(limits.n_slots, std::ssize(job.sequences));
+    options.max_items = most_items_of_step(job, limits.token_budget);
+    options.max_scores_top =
+        std::max(0, *std::max_element(job.score_top.begin(), job.score_top.end()));
+    bytes_ = cuda::engine_bytes(options, model_.config, weights_, device_);
+    n_blocks_ = limits.n_blocks;
+    engine_.emplace(options, model_.config, weights_, device_);
+    return *engine_;
+  }
+
+  std::string memory_line() const override {
+    return fmt::format(
+        "of {} ({}): weights {}; KV cache {} = {} blocks x {} tokens; activations and tables {}; "
+        "page-locked {}",
+        human_bytes(static_cast<int64_t>(device_.total_bytes)), device_.name,
+        human_bytes(static_cast<int64_t>(weight_arena_->capacity())),
+        human_bytes(static_cast<int64_t>(bytes_.kv)), n_blocks_, kKvBlockTokens,
+        human_bytes(static_cast<int64_t>(bytes_.work)),
+        human_bytes(static_cast<int64_t>(bytes_.pinned)));
+  }
+
+  // The host does not see when a kernel runs.
+  std::optional<OpSeconds> op_seconds() const override { return std::nullopt; }
+
+ private:
+  const ModelFile& model_;
+  const RunConfig& config_;
+  ThreadPool& pool_;
+  cuda::FloatType type_;
+  cuda::DeviceInfo device_;
+  std::optional<cuda::DeviceArena> weight_arena_;
+  cuda::CudaWeights weights_;
+  cuda::CudaEngineBytes bytes_;
+  int32_t n_blocks_ = 0;
+  std::optional<cuda::CudaEngine> engine_;
+};
+
+}  // namespace
+
+std::optional<GpuInfo> find_gpu(std::string& why_not) {
+  const std::optional<cuda::DeviceInfo> device = cuda::find_cuda_device(why_not);
+  if (!device) return std::nullopt;
+  GpuInfo gpu;
+  gpu.name = device->name;
+  gpu.cc_major = device->cc_major;
+  gpu.cc_minor = device->cc_minor;
+  gpu.memory_bytes = static_cast<int64_t>(device->total_bytes);
+  gpu.free_bytes = static_cast<int64_t>(device->free_bytes);
+  gpu.sm_count = device->sm_count;
+  gpu.shared_bytes_per_block = static_cast<int64_t>(device->shared_bytes_per_block);
+  return gpu;
+}
+
+GpuMemory gpu_memory(const ModelFile& model, const GpuInfo& gpu, const GpuNeeds& needs) {
+  const cuda::FloatType type = float_type(needs.kv_type);
+  const cuda::WeightPlan weights = cuda::plan_weights(model, type);
+  cuda::CudaEngineOptions options;
+  options.type = type;
+  options.deterministic = needs.deterministic;
+  options.token_budget = needs.token_budget;
+  options.n_positions = needs.n_positions;
+  options.max_slots = kSlotsPerRow * needs.token_budget;
+  options.max_items = 2 * needs.token_budget;
+  const cuda::CudaEngineBytes bytes =
+      cuda::engine_bytes(options, model.config, weights.shapes, device_info(gpu));
+  return {static_cast<int64_t>(weights.n_bytes), static_cast<int64_t>(bytes.work)};
+}
+
+int64_t gpu_kv_bytes_per_block(KvType type, const ModelConfig& model) {
+  return static_cast<int64_t>(cuda::kv_bytes_per_block(float_type(type), model));
+}
+
+std::unique_ptr<Backend> make_gpu_backend(const ModelFile& model, const RunConfig& config,
+                                          ThreadPool& pool) {
+  return std::make_unique<GpuBackend>(model, config, pool);
+}
+
+}  // namespace prefold
+
+#endif
