@@ -1,10 +1,12 @@
 #include "cuda/cuda_engine.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "cuda/cublas_rows.h"
 #include "cuda/cuda_range.h"
 #include "cuda/error.h"
@@ -19,6 +21,10 @@ constexpr int32_t kMaxLogitRows = 256;
 
 // Where cuBLAS is not faster with so many, it is not used.
 constexpr int32_t kMostMeasuredRows = 1024;
+
+// What kernels/cuda/attention.h takes.
+constexpr int32_t kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128, 256};
+constexpr int32_t kMostHeadsPerKvHead = 16;
 
 cudaStream_t make_stream() {
   cudaStream_t stream = nullptr;
@@ -112,6 +118,21 @@ struct CudaEngine::Sizes {
            sampler_pinned_bytes(sampler);
   }
 };
+
+void check_model(const ModelConfig& config) {
+  if (std::find(std::begin(kHeadSizes), std::end(kHeadSizes), config.head_dim) ==
+      std::end(kHeadSizes)) {
+    throw Error(
+        fmt::format("--device cuda: this model's heads have {} elements; expected one of {}",
+                    config.head_dim, fmt::join(kHeadSizes, ", ")));
+  }
+  if (config.n_heads > kMostHeadsPerKvHead * config.n_kv_heads) {
+    throw Error(fmt::format(
+        "--device cuda: this model has {} heads for {} of keys and values; expected {} for one at "
+        "most",
+        config.n_heads, config.n_kv_heads, kMostHeadsPerKvHead));
+  }
+}
 
 CudaEngineBytes engine_bytes(const CudaEngineOptions& options, const ModelConfig& config,
                              const CudaWeights& shapes, const DeviceInfo& device) {

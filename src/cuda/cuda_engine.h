@@ -40,6 +40,9 @@ struct CudaEngineOptions {
   int32_t max_scores_top = 0;  // the most that a ScoreRow asks for
 };
 
+// Throws Error naming what of the model the kernels cannot take. Matrices: plan_weights.
+void check_model(const ModelConfig& config);
+
 // Bytes that an engine takes. A job is not needed to know about: without demands, those of one that
 // changes no logits.
 struct CudaEngineBytes {

@@ -146,6 +146,7 @@ std::optional<GpuInfo> find_gpu(std::string& why_not) {
 }
 
 GpuMemory gpu_memory(const ModelFile& model, const GpuInfo& gpu, const GpuNeeds& needs) {
+  cuda::check_model(model.config);
   const cuda::FloatType type = float_type(needs.kv_type);
   const cuda::WeightPlan weights = cuda::plan_weights(model, type);
   cuda::CudaEngineOptions options;

@@ -15,13 +15,13 @@
 
 namespace prefold {
 
-// Empty, with the reason in why_not, where this build or this machine has none that can be used.
-inline constexpr bool kHasCudaEngine =
 #ifdef PREFOLD_CUDA
-    true;
+inline constexpr bool kHasCudaEngine = true;
 #else
-    false;
+inline constexpr bool kHasCudaEngine = false;
 #endif
+
+// Empty, with the reason in why_not, where this build or this machine has none that can be used.
 std::optional<GpuInfo> find_gpu(std::string& why_not);
 
 // What decides the memory of an engine that knows no job yet.
@@ -32,6 +32,7 @@ struct GpuNeeds {
   int32_t n_positions = 0;
 };
 
+// Throws Error naming what of the model the GPU's kernels cannot take.
 GpuMemory gpu_memory(const ModelFile& model, const GpuInfo& gpu, const GpuNeeds& needs);
 int64_t gpu_kv_bytes_per_block(KvType type, const ModelConfig& model);
 

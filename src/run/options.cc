@@ -176,18 +176,22 @@ int64_t settle_gpu_memory(const ModelFile& model, RunConfig& config) {
   return pool_bytes;
 }
 
-void check_switches(const RunOptions& options) {
+void check_options(const RunOptions& options, const ModelConfig& model) {
   if (!options.length_prior.empty() && !options.length_prediction) {
     throw Error(
         "--length-prior is given and --length-prediction is off: a prior is for predictions");
+  }
+  if (options.max_model_len && *options.max_model_len > model.context_length) {
+    throw Error(fmt::format("--max-model-len is {}; this model's context has {} tokens",
+                            *options.max_model_len, model.context_length));
   }
 }
 
 }  // namespace
 
 RunConfig resolve(const RunOptions& options, const ModelFile& file) {
-  check_switches(options);
   const ModelConfig& model = file.config;
+  check_options(options, model);
   RunConfig config;
   config.options = options;
   resolve_backend(options.device, config);
@@ -220,10 +224,6 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
   }
   config.n_kv_blocks = static_cast<int32_t>(std::min<int64_t>(n_blocks, INT32_MAX / 2));
 
-  if (options.max_model_len && *options.max_model_len > model.context_length) {
-    throw Error(fmt::format("--max-model-len is {}; this model's context has {} tokens",
-                            *options.max_model_len, model.context_length));
-  }
   const int64_t pool_tokens = int64_t{config.n_kv_blocks - kSpareBlocks} * kKvBlockTokens;
   config.max_model_len = options.max_model_len.value_or(
       static_cast<int32_t>(std::min<int64_t>(model.context_length, pool_tokens)));
