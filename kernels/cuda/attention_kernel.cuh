@@ -14,7 +14,7 @@ namespace prefold::cuda {
 
 // n_stages is 2 or 3: tiles in shared memory.
 template <typename T, int kHeadDim>
-__global__ void __launch_bounds__(kAttentionThreads)
+__global__ void __launch_bounds__(kAttentionThreads, 2)
     attention_kernel(const __grid_constant__ AttentionArgs args, int32_t n_stages) {
   using Tile = AttentionTile<kHeadDim>;
   extern __shared__ __align__(Tile::kAlignment) unsigned char shared_bytes[];
