@@ -1,6 +1,8 @@
 // Requests for tests of identity (docs/architecture.md, I6).
 #pragma once
 
+#include <fmt/format.h>
+
 #include "job_fixture.h"
 
 namespace prefold {
@@ -24,7 +26,7 @@ inline std::vector<Json> varied_requests(int32_t vocab_size, int n_requests, int
       prompt.push_back(20 + below(vocab_size - 20));
     }
     prompts.push_back(prompt);
-    Json line = {{"id", "r" + std::to_string(i)},       {"prompt_token_ids", prompt},
+    Json line = {{"id", fmt::format("r{}", i)},         {"prompt_token_ids", prompt},
                  {"max_tokens", 1 + below(24)},         {"return_token_ids", true},
                  {"temperature", below(2) ? 0.0 : 0.8}, {"logprobs", below(4)}};
     if (below(3) == 0) line["seed"] = below(3);

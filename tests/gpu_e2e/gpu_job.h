@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <fmt/format.h>
+
 #include <string>
 #include <vector>
 
@@ -39,7 +41,7 @@ inline std::vector<Json> gpu_requests(int n_varied, int n_shared_tokens) {
   for (int i = 0; i < 3; ++i) {
     std::vector<int32_t> prompt = prefix;
     for (int k = 0; k < 1 + 20 * i; ++k) prompt.push_back(30 + 7 * i + k);
-    lines.push_back({{"id", "s" + std::to_string(i)},
+    lines.push_back({{"id", fmt::format("s{}", i)},
                      {"prompt_token_ids", prompt},
                      {"max_tokens", 4},
                      {"return_token_ids", true},
