@@ -4,7 +4,6 @@
 // CUDAEMU_PROFILE, ncu), a case a run.
 #include "apps/cuda_bench.h"
 
-#include <cublas_v2.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +14,7 @@
 
 #include "apps/cuda_cases.h"
 #include "base/error.h"
+#include "cuda/cublas_api.h"
 
 namespace prefold {
 namespace cuda {
@@ -78,25 +78,22 @@ Peaks measure_peaks(const DeviceInfo& device, int32_t reps) {
         check_cuda("copy", cudaMemcpyAsync(to, from, kCopied, cudaMemcpyDeviceToDevice, stream));
       }).best_s;
 
-  const auto check_product = [](cublasStatus_t status) {
-    if (status != CUBLAS_STATUS_SUCCESS)
-      throw Error(fmt::format("CUDA: cuBLAS: {}", cublasGetStatusString(status)));
-  };
   const size_t n_elements = size_t{kSide} * kSide;
   const uint16_t* a = memory.halves(n_elements);
   const uint16_t* b = memory.halves(n_elements);
   auto* c = memory.unwritten<uint16_t>(n_elements);
   const float one = 1.0f, zero = 0.0f;
   cublasHandle_t handle = nullptr;
-  check_product(cublasCreate(&handle));
+  check_cublas("cublasCreate", cublas().create(&handle));
   peaks.flops =
       2.0 * kSide * kSide * kSide /
       time_launches(device, reps, [&](cudaStream_t) {
-        check_product(cublasGemmEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, kSide, kSide, kSide, &one, a,
-                                   CUDA_R_16F, kSide, b, CUDA_R_16F, kSide, &zero, c, CUDA_R_16F,
-                                   kSide, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+        check_cublas("cublasGemmEx",
+                     cublas().gemm_ex(handle, CUBLAS_OP_T, CUBLAS_OP_N, kSide, kSide, kSide, &one,
+                                      a, CUDA_R_16F, kSide, b, CUDA_R_16F, kSide, &zero, c,
+                                      CUDA_R_16F, kSide, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
       }).best_s;
-  check_product(cublasDestroy(handle));
+  check_cublas("cublasDestroy", cublas().destroy(handle));
   return peaks;
 }
 

@@ -1,11 +1,8 @@
 #include "cuda/cublas_linear.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/error.h"
 #include "cuda/error.h"
 #include "kernels/cuda/bias_rows.h"
 #include "kernels/cuda/dequantize.h"
@@ -42,42 +39,36 @@ void multiply(cublasHandle_t handle, const GemmArgs& args, const void* rows, int
   // cuBLAS is column-major: out^T (outputs x rows) = W (outputs x k) x^T.
   check_cublas(
       "cublasGemmEx",
-      cublasGemmEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, n_outputs, args.n_rows, n_in, &alpha, rows,
-                   data_type(args.type), n_in, args.x, data_type(args.type),
-                   static_cast<int>(args.x_stride), &beta, out,
-                   data_type(to_f32 ? FloatType::kF32 : args.type),
-                   static_cast<int>(args.out_stride), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+      cublas().gemm_ex(handle, CUBLAS_OP_T, CUBLAS_OP_N, n_outputs, args.n_rows, n_in, &alpha, rows,
+                       data_type(args.type), n_in, args.x, data_type(args.type),
+                       static_cast<int>(args.x_stride), &beta, out,
+                       data_type(to_f32 ? FloatType::kF32 : args.type),
+                       static_cast<int>(args.out_stride), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace
 
-void check_cublas(const char* what, cublasStatus_t status) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(fmt::format("CUDA: {}: {} ({})", what, cublasGetStatusString(status),
-                          cublasGetStatusName(status)));
-}
-
 CublasHandle::CublasHandle(cudaStream_t stream, std::span<std::byte> workspace) {
-  check_cublas("cublasCreate", cublasCreate(&handle_));
+  check_cublas("cublasCreate", cublas().create(&handle_));
   try {
-    check_cublas("cublasSetStream", cublasSetStream(handle_, stream));  // drops the workspace
+    check_cublas("cublasSetStream", cublas().set_stream(handle_, stream));  // drops the workspace
     check_cublas("cublasSetWorkspace",
-                 cublasSetWorkspace(handle_, workspace.data(), workspace.size()));
+                 cublas().set_workspace(handle_, workspace.data(), workspace.size()));
     // Parts of a sum that was split over blocks are added in f32 too.
     check_cublas("cublasSetMathMode",
-                 cublasSetMathMode(handle_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
+                 cublas().set_math_mode(handle_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
   } catch (...) {
-    (void)cublasDestroy(handle_);
+    (void)cublas().destroy(handle_);
     throw;
   }
 }
 
-CublasHandle::~CublasHandle() { (void)cublasDestroy(handle_); }
+CublasHandle::~CublasHandle() { (void)cublas().destroy(handle_); }
 
 void cublas_linear(cublasHandle_t handle, const GemmArgs& args, std::span<std::byte> scratch) {
   const DeviceMatrix& weight = args.linear.weight;
   cudaStream_t stream = nullptr;
-  check_cublas("cublasGetStream", cublasGetStream(handle, &stream));
+  check_cublas("cublasGetStream", cublas().get_stream(handle, &stream));
   if (args.linear.bias != nullptr) {
     check_launch("bias_rows", launch_bias_rows({.type = args.type,
                                                 .output = args.output,

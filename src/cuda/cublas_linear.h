@@ -3,17 +3,13 @@
 // must not depend on the number of rows cannot use it.
 #pragma once
 
-#include <cublas_v2.h>
-
 #include <cstddef>
 #include <span>
 
+#include "cuda/cublas_api.h"
 #include "kernels/cuda/gemm.h"
 
 namespace prefold::cuda {
-
-// Throws Error "CUDA: <what>: <cuBLAS's message> (<its name>)".
-void check_cublas(const char* what, cublasStatus_t status);
 
 inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;  // what Hopper wants, the most
 

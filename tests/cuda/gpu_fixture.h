@@ -48,7 +48,7 @@ inline const DeviceInfo& gpu() {
   return *device;
 }
 
-inline bool gpu_has(int32_t cc_major, int32_t cc_minor, const char* what) {
+inline bool gpu_has(int32_t cc_major, int32_t cc_minor, const std::string& what) {
   if (gpu().cc_major * 10 + gpu().cc_minor >= cc_major * 10 + cc_minor) return true;
   MESSAGE("left out: " << what << " need compute capability " << cc_major << "." << cc_minor);
   return false;
