@@ -31,15 +31,14 @@ struct Model {
 Model make_model(int32_t n_vocab, TensorType type, int strange, ThreadPool& pool,
                  std::mt19937& rng) {
   Model model;
-  model.config = {.n_layers = 0,
-                  .hidden_size = kHidden,
-                  .n_heads = 1,
-                  .n_kv_heads = 1,
-                  .head_dim = kHidden,
-                  .ffn_size = kHidden,
-                  .vocab_size = n_vocab,
-                  .context_length = 64,
-                  .norm_eps = 1e-5f};
+  ModelConfig& config = model.config;
+  config.hidden_size = kHidden;
+  config.n_heads = config.n_kv_heads = 1;
+  config.head_dim = kHidden;
+  config.ffn_size = kHidden;
+  config.vocab_size = n_vocab;
+  config.context_length = 64;
+  config.norm_eps = 1e-5f;
   const auto pack = [&](TensorType t, std::span<const std::byte> bytes, int32_t n_out) {
     return PackedMatrix(t, bytes, n_out, kHidden, pool);
   };
