@@ -2,10 +2,7 @@
 // a merge in registers and one through memory give the same bits.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#include <cstdint>
+#include "kernels/cuda/tensor_core.cuh"
 
 namespace prefold::cuda {
 
@@ -47,19 +44,6 @@ __device__ __forceinline__ float merge_value(const MergeWeights& weights, float 
 // What acc is multiplied with at the end. A row that saw nothing becomes zeros.
 __device__ __forceinline__ float final_factor(float sum) {
   return sum > 0.0f ? __fdiv_rn(1.0f, sum) : 0.0f;
-}
-
-template <typename T>
-__device__ __forceinline__ uint32_t pack_pair(float low, float high);
-template <>
-__device__ __forceinline__ uint32_t pack_pair<__half>(float low, float high) {
-  const __half2 pair = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
-}
-template <>
-__device__ __forceinline__ uint32_t pack_pair<__nv_bfloat16>(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
 // tanh by way of 2^x: an absolute error of about 1e-7, which is what a soft-cap needs.

@@ -178,8 +178,9 @@ __device__ __forceinline__ void load_q(uint32_t from, int tile_row,
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int step = 0; step < kHeadDim / 16; ++step) {
-    load_matrices(q[step], from + AttentionTile<kHeadDim>::offset(tile_row + lane % 16,
-                                                                  step * 2 + lane / 16));
+    load_matrices<0>(
+        from + AttentionTile<kHeadDim>::offset(tile_row + lane % 16, step * 2 + lane / 16),
+        q[step]);
   }
 }
 
@@ -209,7 +210,7 @@ __device__ __forceinline__ void multiply_keys(const uint32_t (&q)[kHeadDim / 16]
 #pragma unroll
     for (int n = 0; n < 4; n += 2) {
       uint32_t k[4];
-      load_matrices(k, AttentionTile<kHeadDim>::moved(keys, n * 8, step * 2));
+      load_matrices<0>(AttentionTile<kHeadDim>::moved(keys, n * 8, step * 2), k);
       multiply_add<T>(s[n], q[step], k[0], k[1]);
       multiply_add<T>(s[n + 1], q[step], k[2], k[3]);
     }
