@@ -40,8 +40,8 @@ struct Times {
 
 // Each launch by itself, behind one that replaces what is in the L2 cache.
 template <typename Launch>
-Times time_launches(const DeviceInfo& device, int32_t reps, Launch launch) {
-  const size_t n_flushed = 2 * device.l2_bytes;
+Times time_launches(const GpuInfo& device, int32_t reps, Launch launch) {
+  const auto n_flushed = static_cast<size_t>(2 * device.l2_bytes);
   DeviceArena flushed(n_flushed);
   void* flush = flushed.take<uint8_t>(n_flushed);
   cudaEvent_t begin = nullptr, end = nullptr;
@@ -64,7 +64,7 @@ Times time_launches(const DeviceInfo& device, int32_t reps, Launch launch) {
   return {times.front(), times[times.size() / 2]};
 }
 
-Peaks measure_peaks(const DeviceInfo& device, int32_t reps) {
+Peaks measure_peaks(const GpuInfo& device, int32_t reps) {
   constexpr size_t kCopied = size_t{256} << 20;
   constexpr int32_t kSide = 4096;
   CaseMemory memory(device);
@@ -136,7 +136,7 @@ void run(const Options& options) {
     return;
   }
   std::string why_not;
-  const std::optional<DeviceInfo> device = find_cuda_device(why_not);
+  const std::optional<GpuInfo> device = find_cuda_device(why_not);
   if (!device) throw Error(fmt::format("--device cuda: {}", why_not));
 
   Peaks peaks;

@@ -19,9 +19,9 @@ namespace prefold::cuda {
 // Device memory of one case, with finite values in it.
 class CaseMemory {
  public:
-  explicit CaseMemory(const DeviceInfo& device) : device_(device) {}
+  explicit CaseMemory(const GpuInfo& device) : device_(device) {}
 
-  const DeviceInfo& device() const { return device_; }
+  const GpuInfo& device() const { return device_; }
 
   template <class T>
   T* upload(const std::vector<T>& values) {
@@ -42,7 +42,7 @@ class CaseMemory {
   uint8_t* bytes(size_t n);
 
  private:
-  const DeviceInfo& device_;
+  const GpuInfo& device_;
   std::vector<DeviceArena> arenas_;
   std::mt19937 random_{1};
 };

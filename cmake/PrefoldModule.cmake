@@ -35,6 +35,6 @@ function(prefold_tests module)
     # All cases of a file skipped (no model at hand) is a skipped test, not a passed one.
     set_tests_properties(${module}/${file} PROPERTIES
       SKIP_REGULAR_EXPRESSION "test cases: +0 " TIMEOUT 300
-      ENVIRONMENT "PREFOLD_CACHE=${PROJECT_BINARY_DIR}/test-cache")
+      ENVIRONMENT "PREFOLD_CACHE=${PROJECT_BINARY_DIR}/test-cache;CUDA_VISIBLE_DEVICES=")
   endforeach()
 endfunction()

@@ -74,7 +74,7 @@ struct CudaEngine::Sizes {
   SamplerLimits sampler;
 
   Sizes(const CudaEngineOptions& options, const ModelConfig& config, const CudaWeights& shapes,
-        const DeviceInfo& device) {
+        const GpuInfo& device) {
     tables.max_rows = options.token_budget;
     tables.max_blocks_per_span = (options.n_positions + kKvBlockTokens - 1) / kKvBlockTokens;
     // Each goes to a block of its own, or to one given up by what started in the same step.
@@ -135,18 +135,18 @@ void check_model(const ModelConfig& config) {
 }
 
 CudaEngineBytes engine_bytes(const CudaEngineOptions& options, const ModelConfig& config,
-                             const CudaWeights& shapes, const DeviceInfo& device) {
+                             const CudaWeights& shapes, const GpuInfo& device) {
   const CudaEngine::Sizes sizes(options, config, shapes, device);
   return {sizes.work_bytes(config), options.n_kv_blocks * kv_bytes_per_block(options.type, config),
           sizes.pinned_bytes()};
 }
 
 CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
-                       const CudaWeights& weights, const DeviceInfo& device)
+                       const CudaWeights& weights, const GpuInfo& device)
     : CudaEngine(options, config, weights, device, Sizes(options, config, weights, device)) {}
 
 CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
-                       const CudaWeights& weights, const DeviceInfo& device, const Sizes& sizes)
+                       const CudaWeights& weights, const GpuInfo& device, const Sizes& sizes)
     : config_(config),
       stream_(make_stream()),
       work_arena_(sizes.work_bytes(config)),

@@ -51,7 +51,7 @@ struct CudaEngineBytes {
   size_t pinned = 0;  // of the host
 };
 CudaEngineBytes engine_bytes(const CudaEngineOptions& options, const ModelConfig& config,
-                             const CudaWeights& shapes, const DeviceInfo& device);
+                             const CudaWeights& shapes, const GpuInfo& device);
 
 class CudaEngine : public Engine {
  public:
@@ -59,7 +59,7 @@ class CudaEngine : public Engine {
 
   // config and weights must outlive the engine. Throws Error if something cannot be allocated.
   CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
-             const CudaWeights& weights, const DeviceInfo& device);
+             const CudaWeights& weights, const GpuInfo& device);
   ~CudaEngine() override;
 
   int32_t max_steps_in_flight() const override { return kMaxSteps; }
@@ -83,7 +83,7 @@ class CudaEngine : public Engine {
   struct Sizes;
 
   CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
-             const CudaWeights& weights, const DeviceInfo& device, const Sizes& sizes);
+             const CudaWeights& weights, const GpuInfo& device, const Sizes& sizes);
   void allocate_kv(const CudaEngineOptions& options);
   void launch(const StepPlan& plan, cudaEvent_t done);
   StepTables upload(const StepPlan& plan);
@@ -104,7 +104,7 @@ class CudaEngine : public Engine {
   int64_t n_submitted_ = 0, n_taken_ = 0;
 
   friend CudaEngineBytes engine_bytes(const CudaEngineOptions&, const ModelConfig&,
-                                      const CudaWeights&, const DeviceInfo&);
+                                      const CudaWeights&, const GpuInfo&);
 };
 
 }  // namespace prefold::cuda

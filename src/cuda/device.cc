@@ -31,7 +31,7 @@ cudaError_t run_probe() {
   return status;
 }
 
-cudaError_t read_info(int device, DeviceInfo& info) {
+cudaError_t read_info(int device, GpuInfo& info) {
   cudaDeviceProp properties;
   cudaError_t status = cudaGetDeviceProperties(&properties, device);
   if (status != cudaSuccess) return status;
@@ -39,20 +39,13 @@ cudaError_t read_info(int device, DeviceInfo& info) {
   info.cc_major = properties.major;
   info.cc_minor = properties.minor;
   info.sm_count = properties.multiProcessorCount;
-  info.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
-  info.shared_bytes_per_sm = properties.sharedMemPerMultiprocessor;
-  info.shared_bytes_per_block = properties.sharedMemPerBlockOptin;
-  info.threads_per_sm = properties.maxThreadsPerMultiProcessor;
-  info.registers_per_sm = properties.regsPerMultiprocessor;
-  info.memory_bus_bits = properties.memoryBusWidth;
-  // Newer toolkits have these as attributes only; some devices do not tell.
-  int khz = 0;
-  if (cudaDeviceGetAttribute(&khz, cudaDevAttrClockRate, device) == cudaSuccess)
-    info.clock_khz = khz;
-  khz = 0;
-  if (cudaDeviceGetAttribute(&khz, cudaDevAttrMemoryClockRate, device) == cudaSuccess)
-    info.memory_clock_khz = khz;
-  return cudaMemGetInfo(&info.free_bytes, &info.total_bytes);
+  info.l2_bytes = properties.l2CacheSize;
+  info.shared_bytes_per_block = static_cast<int64_t>(properties.sharedMemPerBlockOptin);
+  size_t n_free = 0, n_total = 0;
+  status = cudaMemGetInfo(&n_free, &n_total);
+  info.free_bytes = static_cast<int64_t>(n_free);
+  info.memory_bytes = static_cast<int64_t>(n_total);
+  return status;
 }
 
 }  // namespace
@@ -75,7 +68,7 @@ std::string unavailable_reason(cudaError_t status, int driver_version) {
   }
 }
 
-std::optional<DeviceInfo> find_cuda_device(std::string& why_not) {
+std::optional<GpuInfo> find_cuda_device(std::string& why_not) {
   const auto unavailable = [&](cudaError_t status) {
     why_not = reason_now(status);
     return std::nullopt;
@@ -87,7 +80,7 @@ std::optional<DeviceInfo> find_cuda_device(std::string& why_not) {
   if (status == cudaSuccess) status = cudaSetDevice(kDevice);
   if (status != cudaSuccess) return unavailable(status);
 
-  DeviceInfo info;
+  GpuInfo info;
   status = read_info(kDevice, info);
   if (status != cudaSuccess) return unavailable(status);
   if (info.cc_major * 10 + info.cc_minor < 75) {

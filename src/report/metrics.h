@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/gpu_info.h"
 #include "report/log_histogram.h"
 #include "report/step_metrics.h"
 
@@ -61,15 +62,6 @@ struct MemoryPeaks {
   int64_t peak_kv_bytes = 0;
   int64_t kv_pool_bytes = 0;
   int64_t kv_pool_blocks = 0;
-};
-
-struct GpuInfo {
-  std::string name;
-  int32_t cc_major = 0, cc_minor = 0;  // compute capability
-  int64_t memory_bytes = 0;
-  int64_t free_bytes = 0;  // of it, before the run took any
-  int32_t sm_count = 0;    // multiprocessors
-  int64_t shared_bytes_per_block = 0;
 };
 
 struct MachineInfo {

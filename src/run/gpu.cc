@@ -51,19 +51,6 @@ cuda::FloatType float_type(KvType type) {
   }
 }
 
-// What the engine goes by.
-cuda::DeviceInfo device_info(const GpuInfo& gpu) {
-  cuda::DeviceInfo device;
-  device.name = gpu.name;
-  device.cc_major = gpu.cc_major;
-  device.cc_minor = gpu.cc_minor;
-  device.sm_count = gpu.sm_count;
-  device.total_bytes = static_cast<size_t>(gpu.memory_bytes);
-  device.free_bytes = static_cast<size_t>(gpu.free_bytes);
-  device.shared_bytes_per_block = static_cast<size_t>(gpu.shared_bytes_per_block);
-  return device;
-}
-
 class GpuBackend : public Backend {
  public:
   GpuBackend(const ModelFile& model, const RunConfig& config, ThreadPool& pool)
@@ -71,7 +58,7 @@ class GpuBackend : public Backend {
         config_(config),
         pool_(pool),
         type_(float_type(config.kv_type)),
-        device_(device_info(*config.gpu)) {}
+        gpu_(*config.gpu) {}
 
   void load_weights() override {
     weight_arena_.emplace(cuda::plan_weights(model_, type_).n_bytes);
@@ -96,9 +83,9 @@ class GpuBackend : public Backend {
     options.max_items = most_items_of_step(job, limits.token_budget);
     options.max_scores_top =
         std::max(0, *std::max_element(job.score_top.begin(), job.score_top.end()));
-    bytes_ = cuda::engine_bytes(options, model_.config, weights_, device_);
+    bytes_ = cuda::engine_bytes(options, model_.config, weights_, gpu_);
     n_blocks_ = limits.n_blocks;
-    engine_.emplace(options, model_.config, weights_, device_);
+    engine_.emplace(options, model_.config, weights_, gpu_);
     return *engine_;
   }
 
@@ -106,7 +93,7 @@ class GpuBackend : public Backend {
     return fmt::format(
         "of {} ({}): weights {}; KV cache {} = {} blocks x {} tokens; activations and tables {}; "
         "page-locked {}",
-        human_bytes(static_cast<int64_t>(device_.total_bytes)), device_.name,
+        human_bytes(gpu_.memory_bytes), gpu_.name,
         human_bytes(static_cast<int64_t>(weight_arena_->capacity())),
         human_bytes(static_cast<int64_t>(bytes_.kv)), n_blocks_, kKvBlockTokens,
         human_bytes(static_cast<int64_t>(bytes_.work)),
@@ -121,7 +108,7 @@ class GpuBackend : public Backend {
   const RunConfig& config_;
   ThreadPool& pool_;
   cuda::FloatType type_;
-  cuda::DeviceInfo device_;
+  const GpuInfo& gpu_;
   std::optional<cuda::DeviceArena> weight_arena_;
   cuda::CudaWeights weights_;
   cuda::CudaEngineBytes bytes_;
@@ -131,19 +118,7 @@ class GpuBackend : public Backend {
 
 }  // namespace
 
-std::optional<GpuInfo> find_gpu(std::string& why_not) {
-  const std::optional<cuda::DeviceInfo> device = cuda::find_cuda_device(why_not);
-  if (!device) return std::nullopt;
-  GpuInfo gpu;
-  gpu.name = device->name;
-  gpu.cc_major = device->cc_major;
-  gpu.cc_minor = device->cc_minor;
-  gpu.memory_bytes = static_cast<int64_t>(device->total_bytes);
-  gpu.free_bytes = static_cast<int64_t>(device->free_bytes);
-  gpu.sm_count = device->sm_count;
-  gpu.shared_bytes_per_block = static_cast<int64_t>(device->shared_bytes_per_block);
-  return gpu;
-}
+std::optional<GpuInfo> find_gpu(std::string& why_not) { return cuda::find_cuda_device(why_not); }
 
 GpuMemory gpu_memory(const ModelFile& model, const GpuInfo& gpu, const GpuNeeds& needs) {
   cuda::check_model(model.config);
@@ -157,7 +132,7 @@ GpuMemory gpu_memory(const ModelFile& model, const GpuInfo& gpu, const GpuNeeds&
   options.max_slots = kSlotsPerRow * needs.token_budget;
   options.max_items = 2 * needs.token_budget;
   const cuda::CudaEngineBytes bytes =
-      cuda::engine_bytes(options, model.config, weights.shapes, device_info(gpu));
+      cuda::engine_bytes(options, model.config, weights.shapes, gpu);
   return {static_cast<int64_t>(weights.n_bytes), static_cast<int64_t>(bytes.work)};
 }
 

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "base/gpu_info.h"
 #include "model/model_file.h"
 #include "ops/attention.h"
-#include "report/metrics.h"
 #include "run/backend.h"
 #include "run/options.h"
 

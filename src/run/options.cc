@@ -119,8 +119,15 @@ void resolve_backend(DeviceChoice choice, RunConfig& config) {
   }
 }
 
-// A GPU stores keys and values as it computes: in 16 bits, or all in f32.
-void check_gpu_types(const RunConfig& config) {
+// A GPU has no instruction set to choose, and stores keys and values as it computes: in 16 bits, or
+// all in f32.
+void check_gpu_options(const RunConfig& config) {
+  if (config.options.cpu_isa != "auto") {
+    throw Error(
+        fmt::format("--cpu-isa is {}, of the kernels that compute with --device cpu; this "
+                    "run would be on {}",
+                    config.options.cpu_isa, config.gpu->name));
+  }
   const bool is_exact = config.precision == Precision::kExact;
   const char* possible = is_exact ? "f32" : "f16 or bf16";
   const bool is_possible = is_exact
@@ -206,7 +213,7 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
 
   int64_t pool_bytes = 0;
   if (on_gpu) {
-    check_gpu_types(config);
+    check_gpu_options(config);
     config.kv_bytes_per_block = gpu_kv_bytes_per_block(config.kv_type, model);
     pool_bytes = settle_gpu_memory(file, config);
   } else {

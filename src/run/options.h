@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "base/gpu_info.h"
 #include "model/model_file.h"
 #include "ops/attention.h"
 #include "ops/device.h"
 #include "plan/request.h"
-#include "report/metrics.h"
 
 namespace prefold {
 

@@ -12,6 +12,8 @@ TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 # What this machine measures may be kept, but nothing that is printed may depend on it.
 export PREFOLD=$prefold TMP LC_ALL=C PREFOLD_CACHE=$TMP/cache
+# Where there is a GPU, it is not taken: the expected answers are the CPU's.
+export CUDA_VISIBLE_DEVICES=
 mkdir "$TMP/work"
 bash ./cmd >"$TMP/stdout" 2>"$TMP/stderr" </dev/null
 echo $? >"$TMP/exit"

@@ -31,13 +31,12 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 TEST_CASE("the device tells its size, and a kernel runs on it [smoke]") {
-  const DeviceInfo& device = gpu();
+  const GpuInfo& device = gpu();
   CHECK(device.cc_major * 10 + device.cc_minor >= 75);
   CHECK(device.sm_count > 0);
   CHECK(device.free_bytes > 0);
-  CHECK(device.free_bytes <= device.total_bytes);
+  CHECK(device.free_bytes <= device.memory_bytes);
   CHECK(device.shared_bytes_per_block >= 64 * 1024);
-  CHECK(device.shared_bytes_per_sm >= device.shared_bytes_per_block);
 
   DeviceBuffer<int32_t> out(1);
   run_kernel("probe", launch_probe({.out = out.data()}, nullptr));
@@ -94,7 +93,7 @@ TEST_CASE("an arena of no bytes is no error") {
 }
 
 TEST_CASE("an arena that does not fit says how much was wanted and how much is free") {
-  const size_t too_much = gpu().total_bytes + (size_t{1} << 30);
+  const size_t too_much = static_cast<size_t>(gpu().memory_bytes) + (size_t{1} << 30);
   const std::string error = error_of([&] { DeviceArena arena(too_much); });
   CHECK(contains(error, "CUDA: allocation of "));
   CHECK(contains(error, " MiB of device memory, of which "));

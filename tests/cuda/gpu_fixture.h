@@ -41,9 +41,9 @@
 namespace prefold::cuda {
 
 // The device of this program, looked for once. The case fails where there is none.
-inline const DeviceInfo& gpu() {
+inline const GpuInfo& gpu() {
   static std::string why_not;
-  static const std::optional<DeviceInfo> device = find_cuda_device(why_not);
+  static const std::optional<GpuInfo> device = find_cuda_device(why_not);
   REQUIRE_MESSAGE(device.has_value(), "no GPU: " << why_not);
   return *device;
 }

@@ -50,6 +50,9 @@ TEST_CASE("GPU: types that it does not store, and memory that it does not have, 
         "--kv-type is f16; with --precision exact on a GPU it can be f32 (--device cpu has "
         "others)");
   options = gpu_options(kTinyBpe);
+  options.cpu_isa = "scalar";
+  CHECK(refusal(options).find("--cpu-isa is scalar") == 0);
+  options = gpu_options(kTinyBpe);
   options.kv_memory_bytes = int64_t{1} << 50;
   CHECK(refusal(options).find("of free memory; the weights take") != std::string::npos);
 }

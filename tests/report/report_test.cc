@@ -55,7 +55,13 @@ TEST_CASE("the report has every key that scripts rely on") {
 TEST_CASE("the report of a run on a GPU names it, and no times that nobody took") {
   RunMetrics metrics = sample_metrics();
   metrics.ops.reset();
-  metrics.machine.gpu = GpuInfo{"Some GPU", 8, 6, 1 << 30, 1 << 29, 10, 1 << 16};
+  GpuInfo gpu;
+  gpu.name = "Some GPU";
+  gpu.cc_major = 8;
+  gpu.cc_minor = 6;
+  gpu.memory_bytes = 1 << 30;
+  gpu.free_bytes = 1 << 29;
+  metrics.machine.gpu = gpu;
   const auto report = make_report(metrics);
   CHECK(report["machine"]["gpu"].dump() ==
         R"({"name":"Some GPU","compute_capability":"8.6","memory_bytes":1073741824,)"
