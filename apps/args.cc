@@ -103,6 +103,9 @@ void add_ablations(CLI::App& app, RunOptions& run) {
   add_choice<bool>(app, "--length-prediction", run.length_prediction, on_off,
                    "Set memory aside for predicted lengths, not for max_tokens")
       ->group(group);
+  add_choice<bool>(app, "--cuda-graphs", run.cuda_graphs, on_off,
+                   "On a GPU: replay the recorded launches of steps of few tokens")
+      ->group(group);
 }
 
 void add_sampling_defaults(CLI::App& app, RunOptions& run) {

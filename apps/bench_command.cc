@@ -50,6 +50,7 @@ constexpr Switch kSwitches[] = {
     {"chunked prefill off", [](RunOptions& o, const WorkloadNeeds&) { o.chunked_prefill = false; }},
     {"length prediction off",
      [](RunOptions& o, const WorkloadNeeds&) { o.length_prediction = false; }},
+    {"CUDA graphs off", [](RunOptions& o, const WorkloadNeeds&) { o.cuda_graphs = false; }},
     {"step of 128 tokens",
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 128; }},
     {"step of 2048 tokens",

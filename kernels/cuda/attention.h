@@ -90,7 +90,8 @@ struct AttentionArgs {
   const int32_t* positions = nullptr;  // (n_rows)
   const int32_t* block_ids = nullptr;
 
-  // Device memory. As many as counts says are used; the grids hold max_items and max_merges.
+  // Device memory. As many as counts says are used; the launches provide for max_items and
+  // max_merges.
   const AttentionItem* items = nullptr;
   const AttentionMerge* merges = nullptr;
   const int32_t* parts = nullptr;

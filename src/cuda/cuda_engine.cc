@@ -155,6 +155,7 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
       tables_(sizes.tables, work_arena_, pinned_arena_),
       sampler_(sizes.sampler, work_arena_, pinned_arena_),
       context_{config, options.type, stream_.get(), weights, workspace_, {}, {}, 0},
+      max_step_rows_(options.token_budget),
       max_logit_rows_(sizes.sampler.max_batch) {
   LinearContext& linear = context_.linear;
   linear.stream = stream_.get();
@@ -170,6 +171,7 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
   context_.max_shared_bytes = static_cast<int32_t>(device.shared_bytes_per_block);
   check_cuda("preparation of the attention kernel",
              prepare_attention(options.type, config.head_dim, context_.max_shared_bytes));
+  if (options.graphs) graphs_.emplace(stream_.get());
   for (Flight& flight : flights_) flight.done.reset(make_event());
   check_cuda("preparation of the engine", cudaDeviceSynchronize());
 }
@@ -191,6 +193,8 @@ CudaEngine::~CudaEngine() {
   (void)cudaStreamSynchronize(stream_.get());
 }
 
+GraphCounts CudaEngine::graph_counts() const { return graphs_ ? graphs_->counts() : GraphCounts{}; }
+
 void CudaEngine::submit(const StepPlan& plan) {
   CHECK(n_submitted_ - n_taken_ < kMaxSteps);
   Flight& flight = flights_[n_submitted_ % kMaxSteps];
@@ -201,20 +205,26 @@ void CudaEngine::submit(const StepPlan& plan) {
 }
 
 void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
-  const StepTables tables = upload(plan);
+  const int32_t n_recorded_rows = graphs_ ? graph_rows(plan.n_rows(), max_step_rows_) : 0;
+  const StepTables tables = upload(plan, n_recorded_rows);
   const Range range("launches");
   copy_blocks(context_, tables, static_cast<int32_t>(plan.copies.size()));
-  CudaLayers layers(context_, tables, plan.n_rows(), plan.n_padding_rows, sampler_.last_tokens());
-  forward_pass(layers, config_);
+  CudaLayers layers(context_, tables, sampler_.last_tokens());
+  const auto launch_layers = [&] { forward_pass(layers, config_); };
+  if (tables.is_replayable) {
+    graphs_->run(tables.n_rows, launch_layers);
+  } else {
+    launch_layers();
+  }
   launch_head(layers.activations());
   sampler_.finish_step(stream_.get());
   check_cuda("record of a step's end", cudaEventRecord(done, stream_.get()));
 }
 
-StepTables CudaEngine::upload(const StepPlan& plan) {
+StepTables CudaEngine::upload(const StepPlan& plan, int32_t n_recorded_rows) {
   const Range range("tables");
   sampler_.begin_step(plan, stream_.get());
-  return tables_.upload(plan, n_submitted_, stream_.get());
+  return tables_.upload(plan, n_recorded_rows, n_submitted_, stream_.get());
 }
 
 void CudaEngine::launch_head(const CudaActivations& act) {

@@ -22,6 +22,7 @@
 #include "cuda/cuda_workspace.h"
 #include "cuda/device.h"
 #include "cuda/sampler.h"
+#include "cuda/step_graphs.h"
 #include "engine/engine.h"
 #include "model/config.h"
 
@@ -30,6 +31,7 @@ namespace prefold::cuda {
 struct CudaEngineOptions {
   FloatType type = FloatType::kF16;  // of activations and KV cache; kF32: --precision exact
   bool deterministic = false;        // our own matrix products only
+  bool graphs = true;                // steps of few rows are replayed
   int32_t token_budget = 0;
   int32_t n_positions = 0;  // of the longest sequence
   int32_t n_kv_blocks = 0;
@@ -66,6 +68,8 @@ class CudaEngine : public Engine {
   void submit(const StepPlan& plan) override;
   StepResult wait() override;
 
+  GraphCounts graph_counts() const;
+
  private:
   struct StreamEnd {
     void operator()(cudaStream_t stream) const;
@@ -86,7 +90,7 @@ class CudaEngine : public Engine {
              const CudaWeights& weights, const GpuInfo& device, const Sizes& sizes);
   void allocate_kv(const CudaEngineOptions& options);
   void launch(const StepPlan& plan, cudaEvent_t done);
-  StepTables upload(const StepPlan& plan);
+  StepTables upload(const StepPlan& plan, int32_t n_recorded_rows);
   void launch_head(const CudaActivations& act);
 
   const ModelConfig& config_;
@@ -99,7 +103,8 @@ class CudaEngine : public Engine {
   Sampler sampler_;
   std::optional<CublasHandle> cublas_;
   CudaContext context_;
-  int32_t max_logit_rows_;
+  std::optional<StepGraphs> graphs_;
+  int32_t max_step_rows_, max_logit_rows_;
   Flight flights_[kMaxSteps];
   int64_t n_submitted_ = 0, n_taken_ = 0;
 

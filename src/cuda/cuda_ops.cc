@@ -41,19 +41,12 @@ size_t kv_bytes_per_block(FloatType type, const ModelConfig& config) {
          bytes_of(type);
 }
 
-CudaLayers::CudaLayers(const CudaContext& context, const StepTables& tables, int32_t n_rows,
-                       int32_t n_padding, const int32_t* last_tokens)
+CudaLayers::CudaLayers(const CudaContext& context, const StepTables& tables,
+                       const int32_t* last_tokens)
     : context_(context),
       tables_(tables),
       last_tokens_(last_tokens),
-      act_(activations_of(context.workspace, context.type, context.config, n_rows)) {
-  if (n_padding == 0) return;
-  const CudaRows& attended = act_.attended;  // padding attends to nothing
-  const size_t row_bytes = attended.stride * bytes_of(attended.type);
-  check_cuda("zeroing of padding rows", cudaMemsetAsync(static_cast<std::byte*>(attended.data) +
-                                                            (n_rows - n_padding) * row_bytes,
-                                                        0, n_padding * row_bytes, context.stream));
-}
+      act_(activations_of(context.workspace, context.type, context.config, tables.n_rows)) {}
 
 void CudaLayers::embed(const CudaRows& out) {
   EmbedArgs args;
@@ -121,13 +114,13 @@ void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, float scale, const
   args.k = kv.k + layer_idx * kv.layer_bytes;
   args.v = kv.v + layer_idx * kv.layer_bytes;
   args.positions = tables_.positions;
-  args.block_ids = tables_.block_ids;
+  args.block_ids = tables_.entries;
   args.items = tables_.items;
   args.merges = tables_.merges;
-  args.parts = tables_.parts;
+  args.parts = tables_.entries;
   args.counts = tables_.counts;
-  args.max_items = tables_.host_counts.n_items;
-  args.max_merges = tables_.host_counts.n_merges;
+  args.max_items = tables_.most.n_items;
+  args.max_merges = tables_.most.n_merges;
   args.partial_acc = context_.workspace.partial_acc;
   args.partial_max_sum = context_.workspace.partial_max_sum;
   args.n_heads = config.n_heads;

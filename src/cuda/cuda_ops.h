@@ -43,9 +43,8 @@ class CudaLayers {
     CudaRows out;
   };
 
-  // n_padding rows, the last ones, belong to no span. last_tokens: by slot, what it sampled last.
-  CudaLayers(const CudaContext& context, const StepTables& tables, int32_t n_rows,
-             int32_t n_padding, const int32_t* last_tokens);
+  // last_tokens: by slot, what it sampled last.
+  CudaLayers(const CudaContext& context, const StepTables& tables, const int32_t* last_tokens);
 
   const CudaActivations& activations() const { return act_; }
   const CudaLayerWeights& layer_weights(int32_t i) const { return context_.weights.layers[i]; }

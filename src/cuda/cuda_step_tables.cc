@@ -1,13 +1,24 @@
 #include "cuda/cuda_step_tables.h"
 
 #include <algorithm>
-#include <cstring>
 #include <span>
 
 #include "base/check.h"
 #include "cuda/error.h"
 
 namespace prefold::cuda {
+namespace {
+
+// Items that a recorded launch of attention provides for: a few rounds of blocks, or three for each
+// row (a part of a segment and two chunks of its own). Blocks without an item end at once, but they
+// take their time to start. A step with more items keeps the device busy longer than its launches
+// take to issue.
+int32_t recorded_items(int32_t n_rows, const AttentionShape& shape) {
+  constexpr int32_t kRounds = 8;  // of a block for every multiprocessor
+  return std::max(3 * n_rows, kRounds * shape.n_sms / shape.n_kv_heads);
+}
+
+}  // namespace
 
 size_t step_table_bytes(const StepTableLimits& limits) {
   const size_t n_rows = limits.max_rows;
@@ -26,54 +37,90 @@ StepTableBuilder::StepTableBuilder(const StepTableLimits& limits, DeviceArena& d
       items_(limits.attention.n_items),
       merges_(limits.attention.n_merges),
       parts_(limits.attention.n_parts),
-      kv_slots_(limits.max_rows),
       device_(device.take<std::byte>(step_table_bytes(limits))),
       n_bytes_(step_table_bytes(limits)) {
   for (std::byte*& staging : staging_) staging = pinned.take<std::byte>(n_bytes_);
 }
 
+template <class T>
+StepTableBuilder::Place<T> StepTableBuilder::take(size_t n) {
+  const size_t at = used_;
+  used_ += arena_bytes(n * sizeof(T));
+  CHECK(used_ <= n_bytes_);
+  return {reinterpret_cast<T*>(host_ + at), reinterpret_cast<const T*>(device_ + at)};
+}
+
 // Appends a table; returns where it will be on the device.
 template <class T>
 const T* StepTableBuilder::put(std::span<const T> values) {
-  CHECK(used_ + values.size_bytes() <= n_bytes_);
-  if (!values.empty()) std::memcpy(host_ + used_, values.data(), values.size_bytes());
-  const std::byte* place = device_ + used_;
-  used_ += arena_bytes(values.size_bytes());
-  return reinterpret_cast<const T*>(place);
+  const Place<T> place = take<T>(values.size());
+  std::copy(values.begin(), values.end(), place.host);
+  return place.device;
 }
 
-const int32_t* StepTableBuilder::put_kv_slots(const StepPlan& plan) {
-  const std::span<int32_t> slots = std::span(kv_slots_).first(plan.n_rows());
-  std::fill(slots.begin(), slots.end(), -1);
+// Padding rows have 0.
+const int32_t* StepTableBuilder::put_rows(const std::vector<int32_t>& values, int32_t n_rows) {
+  const Place<int32_t> place = take<int32_t>(n_rows);
+  int32_t* const end = std::copy(values.begin(), values.end(), place.host);
+  std::fill(end, place.host + n_rows, 0);
+  return place.device;
+}
+
+const int32_t* StepTableBuilder::put_kv_slots(const StepPlan& plan, int32_t n_rows) {
+  const Place<int32_t> slots = take<int32_t>(n_rows);
+  std::fill_n(slots.host, n_rows, -1);
   for (const RowSpan& span : plan.spans) {
     for (int32_t i = 0; i < span.n_rows; ++i) {
       const int32_t position = span.first_position + i;
       const int32_t block = plan.block_ids[span.first_block + position / kKvBlockTokens];
-      slots[span.first_row + i] = block * kKvBlockTokens + position % kKvBlockTokens;
+      slots.host[span.first_row + i] = block * kKvBlockTokens + position % kKvBlockTokens;
     }
   }
-  return put(std::span<const int32_t>(slots));
+  return slots.device;
 }
 
-StepTables StepTableBuilder::upload(const StepPlan& plan, int64_t step, cudaStream_t stream) {
-  CHECK(plan.n_rows() <= limits_.max_rows);
+// The lists of attention. Of those whose lengths the rows do not tell only the first has a place of
+// its own; the others are found through indexes that count from the begin of all tables.
+void StepTableBuilder::put_lists(const StepPlan& plan, const AttentionLists& lists,
+                                 StepTables& tables) {
+  const std::span<AttentionItem> items = lists.items.first(lists.counts.n_items);
+  const std::span<AttentionMerge> merges = lists.merges.first(lists.counts.n_merges);
+  tables.entries = reinterpret_cast<const int32_t*>(device_);
+  tables.counts = put(std::span<const AttentionCounts>(&lists.counts, 1));
+  const Place<AttentionMerge> merge_place = take<AttentionMerge>(tables.n_rows);
+  const Place<AttentionItem> item_place = take<AttentionItem>(items.size());
+  tables.merges = merge_place.device;
+  tables.items = item_place.device;
+  const int32_t* parts = put(std::span<const int32_t>(lists.parts.first(lists.n_parts)));
+  const int32_t* block_ids = put(std::span<const int32_t>(plan.block_ids));
+  const auto first_part = static_cast<int32_t>(parts - tables.entries);
+  const auto first_block = static_cast<int32_t>(block_ids - tables.entries);
+  for (AttentionMerge& merge : merges) merge.first_part += first_part;
+  for (AttentionItem& item : items) item.first_block += first_block;
+  std::copy(merges.begin(), merges.end(), merge_place.host);
+  std::copy(items.begin(), items.end(), item_place.host);
+}
+
+StepTables StepTableBuilder::upload(const StepPlan& plan, int32_t n_recorded_rows, int64_t step,
+                                    cudaStream_t stream) {
   AttentionLists lists{items_, merges_, parts_, {}, 0, 0};
   plan_attention(plan.spans, plan.segments, limits_.attention_shape, limits_.attention, scratch_,
                  lists);
+  const int32_t n_recorded_items = recorded_items(n_recorded_rows, limits_.attention_shape);
+  StepTables tables;
+  tables.is_replayable = n_recorded_rows > 0 && lists.counts.n_items <= n_recorded_items;
+  tables.n_rows = tables.is_replayable ? n_recorded_rows : plan.n_rows();
+  tables.most =
+      tables.is_replayable ? AttentionCounts{n_recorded_items, n_recorded_rows} : lists.counts;
+  CHECK(tables.n_rows >= plan.n_rows() && tables.n_rows <= limits_.max_rows);
   host_ = staging_[step % kMaxSteps];
   used_ = 0;
-  StepTables tables;
-  tables.token_ids = put(std::span<const int32_t>(plan.token_ids));
-  tables.input_slots = put(std::span<const int32_t>(plan.input_slots));
-  tables.positions = put(std::span<const int32_t>(plan.positions));
-  tables.kv_slots = put_kv_slots(plan);
-  tables.block_ids = put(std::span<const int32_t>(plan.block_ids));
+  tables.token_ids = put_rows(plan.token_ids, tables.n_rows);
+  tables.input_slots = put_rows(plan.input_slots, tables.n_rows);
+  tables.positions = put_rows(plan.positions, tables.n_rows);
+  tables.kv_slots = put_kv_slots(plan, tables.n_rows);
+  put_lists(plan, lists, tables);
   tables.copies = put(std::span<const BlockCopy>(plan.copies));
-  tables.counts = put(std::span<const AttentionCounts>(&lists.counts, 1));
-  tables.items = put(std::span<const AttentionItem>(lists.items.first(lists.counts.n_items)));
-  tables.merges = put(std::span<const AttentionMerge>(lists.merges.first(lists.counts.n_merges)));
-  tables.parts = put(std::span<const int32_t>(lists.parts.first(lists.n_parts)));
-  tables.host_counts = lists.counts;
   check_cuda("copy of the step's tables",
              cudaMemcpyAsync(device_, host_, used_, cudaMemcpyHostToDevice, stream));
   return tables;

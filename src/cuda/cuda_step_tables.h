@@ -1,6 +1,7 @@
 // What the kernels must know about a step's rows, in device memory: tokens, positions, KV slots,
 // block tables, block copies, the lists of attention. Built in page-locked memory, one transfer a
-// step.
+// step. Where a pointer of StepTables points is known from the number of rows alone, but for the
+// block copies, so that a recorded forward pass finds the tables of later steps (step_graphs.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,17 +26,18 @@ struct StepTableLimits {
 
 // Device pointers to the tables of one step.
 struct StepTables {
+  int32_t n_rows = 0;                    // the plan's, or more: then the others are padding
+  bool is_replayable = false;            // are of use to launches recorded for n_rows
   const int32_t* token_ids = nullptr;    // (n_rows), as StepPlan::token_ids
   const int32_t* input_slots = nullptr;  // (n_rows)
   const int32_t* positions = nullptr;    // (n_rows)
   const int32_t* kv_slots = nullptr;     // (n_rows): block * kKvBlockTokens + offset; -1: padding
-  const int32_t* block_ids = nullptr;
   const BlockCopy* copies = nullptr;
-  const AttentionItem* items = nullptr;
-  const AttentionMerge* merges = nullptr;
-  const int32_t* parts = nullptr;
   const AttentionCounts* counts = nullptr;
-  AttentionCounts host_counts;
+  const AttentionMerge* merges = nullptr;
+  const AttentionItem* items = nullptr;
+  const int32_t* entries = nullptr;  // block tables and parts: first_block and first_part are here
+  AttentionCounts most;              // what launches must provide for
 };
 
 class StepTableBuilder {
@@ -49,18 +51,32 @@ class StepTableBuilder {
   // Writes the step's tables and starts their copy to the device. `step` counts the steps: the copy
   // of step - kMaxSteps must be done. The plan may be given up when this returns; the tables stay
   // until the stream comes to the next upload.
-  StepTables upload(const StepPlan& plan, int64_t step, cudaStream_t stream);
+  //
+  // n_recorded_rows > 0: so many rows, and `most` the same for all such steps, save those with an
+  // unusual number of items for attention: is_replayable says which.
+  StepTables upload(const StepPlan& plan, int32_t n_recorded_rows, int64_t step,
+                    cudaStream_t stream);
 
  private:
+  // n elements to write, and where they will be on the device.
+  template <class T>
+  struct Place {
+    T* host;
+    const T* device;
+  };
+  template <class T>
+  Place<T> take(size_t n);
   template <class T>
   const T* put(std::span<const T> values);
-  const int32_t* put_kv_slots(const StepPlan& plan);
+  const int32_t* put_rows(const std::vector<int32_t>& values, int32_t n_rows);
+  const int32_t* put_kv_slots(const StepPlan& plan, int32_t n_rows);
+  void put_lists(const StepPlan& plan, const AttentionLists& lists, StepTables& tables);
 
   StepTableLimits limits_;
   AttentionPlanScratch scratch_;
   std::vector<AttentionItem> items_;
   std::vector<AttentionMerge> merges_;
-  std::vector<int32_t> parts_, kv_slots_;
+  std::vector<int32_t> parts_;
   std::byte* device_ = nullptr;
   std::byte* staging_[kMaxSteps] = {};
   std::byte* host_ = nullptr;  // the staging buffer of the step being written

@@ -69,6 +69,10 @@ CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig&
   };
   copy(table.cos, workspace.rope_cos);
   copy(table.sin, workspace.rope_sin);
+  // Rows of padding attend to nothing: they have what was there before, which must be numbers.
+  const size_t n_attended = size_t(shape.max_rows) * config.n_heads * config.head_dim;
+  check_cuda("zeroing of activations",
+             cudaMemset(workspace.attended, 0, n_attended * bytes_of(shape.type)));
   return workspace;
 }
 

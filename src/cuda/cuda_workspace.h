@@ -51,7 +51,7 @@ struct CudaWorkspace {
 
 size_t workspace_bytes(const WorkspaceShape& shape, const ModelConfig& config);
 
-// The arena has room for workspace_bytes. The rotary table is filled in.
+// The arena has room for workspace_bytes. The rotary table is filled in; `attended` is zeroed.
 CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig& config,
                                  DeviceArena& arena);
 

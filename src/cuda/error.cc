@@ -33,7 +33,7 @@ bool is_kernel_fault(cudaError_t status) {
   if (is_kernel_fault(status) && last_kernel != nullptr) {
     message += fmt::format(
         "; the kernel {}, launched last, or one before it failed: CUDA_LAUNCH_BLOCKING=1 in the "
-        "environment shows which",
+        "environment and --cuda-graphs off show which",
         last_kernel);
   }
   (void)cudaGetLastError();

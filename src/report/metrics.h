@@ -57,6 +57,13 @@ struct OpSeconds {
   double sampling = 0;
 };
 
+// CUDA graphs, and the steps that replayed one.
+struct GraphMetrics {
+  int64_t graphs = 0;
+  int64_t steps = 0;
+  int64_t device_bytes = 0;
+};
+
 struct MemoryPeaks {
   int64_t peak_rss_bytes = 0;
   int64_t peak_kv_bytes = 0;
@@ -83,9 +90,10 @@ struct RunMetrics {
   PredictionCounts prediction;
   StepMetrics steps;
   PhaseTimes time;
-  std::optional<OpSeconds> ops;  // none where the engine is not told (CUDA)
-  LogHistogram ttft;             // from the first step to a request's first output token
-  LogHistogram latency;          // from the first step to its last one
+  std::optional<OpSeconds> ops;        // none where the engine is not told (CUDA)
+  std::optional<GraphMetrics> graphs;  // none on the CPU
+  LogHistogram ttft;                   // from the first step to a request's first output token
+  LogHistogram latency;                // from the first step to its last one
   MemoryPeaks memory;
   MachineInfo machine;
   ModelInfo model;

@@ -28,6 +28,8 @@ Json units() {
           {"steps.series.end_s", "s since the first step began"},
           {"time_s", "s"},
           {"engine.wait_percent", "% of time_s.run"},
+          {"engine.cuda_graphs.steps", "steps"},
+          {"engine.cuda_graphs.device_bytes", "bytes"},
           {"op_time_s", "s of time_s.run"},
           {"throughput.requests_per_s", "requests/s of time_s.run"},
           {"throughput.prompt_tokens_per_s", "tokens/s of time_s.run"},
@@ -135,6 +137,12 @@ Json op_times(const std::optional<OpSeconds>& ops) {
           {"lm_head", ops->lm_head},   {"sampling", ops->sampling}};
 }
 
+Json graphs(const std::optional<GraphMetrics>& graphs) {
+  if (!graphs) return nullptr;
+  return {
+      {"count", graphs->graphs}, {"steps", graphs->steps}, {"device_bytes", graphs->device_bytes}};
+}
+
 Json gpu(const std::optional<GpuInfo>& info) {
   if (!info) return nullptr;
   return {{"name", info->name},
@@ -163,7 +171,8 @@ Json make_report(const RunMetrics& metrics) {
             {"plan", time.plan_s},
             {"run", time.run_s},
             {"total", time.total_s}}},
-          {"engine", {{"wait_percent", time.engine_wait_percent()}}},
+          {"engine",
+           {{"wait_percent", time.engine_wait_percent()}, {"cuda_graphs", graphs(metrics.graphs)}}},
           {"op_time_s", op_times(metrics.ops)},
           {"throughput",
            {{"requests_per_s", per_second(metrics.requests.succeeded, time.run_s)},

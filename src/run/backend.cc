@@ -52,6 +52,8 @@ class CpuBackend : public Backend {
                      times.ops.elementwise, times.ops.lm_head,   times.sampling};
   }
 
+  std::optional<GraphMetrics> graph_metrics() const override { return std::nullopt; }
+
  private:
   const ModelFile& model_;
   const RunConfig& config_;

@@ -34,6 +34,9 @@ class Backend {
 
   // Where the time of the steps went; none from a backend that is not told.
   virtual std::optional<OpSeconds> op_seconds() const = 0;
+
+  // Steps that were replayed; none from a backend that records nothing.
+  virtual std::optional<GraphMetrics> graph_metrics() const = 0;
 };
 
 // The one of config.backend. All arguments must outlive it.

@@ -71,6 +71,7 @@ class GpuBackend : public Backend {
     cuda::CudaEngineOptions options;
     options.type = type_;
     options.deterministic = config_.options.deterministic;
+    options.graphs = config_.options.cuda_graphs;
     options.token_budget = limits.token_budget;
     options.n_positions = config_.max_model_len;
     options.n_kv_blocks = limits.n_blocks;
@@ -102,6 +103,11 @@ class GpuBackend : public Backend {
 
   // The host does not see when a kernel runs.
   std::optional<OpSeconds> op_seconds() const override { return std::nullopt; }
+
+  std::optional<GraphMetrics> graph_metrics() const override {
+    const cuda::GraphCounts counts = engine_->graph_counts();
+    return GraphMetrics{counts.n_graphs, counts.n_replays, counts.n_bytes};
+  }
 
  private:
   const ModelFile& model_;

@@ -71,6 +71,14 @@ bool is_deterministic(const RunConfig& config) {
          config.precision == Precision::kExact;
 }
 
+namespace {
+
+bool uses_graphs(const RunConfig& config) {
+  return config.backend == BackendKind::kCuda && config.options.cuda_graphs;
+}
+
+}  // namespace
+
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = options.defaults;
@@ -94,6 +102,7 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"chunked_prefill", options.chunked_prefill},
                                  {"length_prediction", options.length_prediction},
                                  {"length_prior", nullptr},
+                                 {"cuda_graphs", uses_graphs(config)},
                                  {"seed", options.seed},
                                  {"ordered", options.ordered},
                                  {"usage_details", options.usage_details},

@@ -41,6 +41,7 @@ struct RunOptions {
   bool shared_attention = true;  // false: --attention flat
   bool chunked_prefill = true;
   bool length_prediction = true;
+  bool cuda_graphs = true;   // of a GPU; the CPU has none
   std::string length_prior;  // a report; empty: none
 
   SamplingParams defaults;  // for what a line leaves open

@@ -183,6 +183,7 @@ class JobRun {
     hooks_.info("memory: " + backend->memory_line());
     run_steps(engine, limits);
     metrics_.ops = backend->op_seconds();
+    metrics_.graphs = backend->graph_metrics();
   }
 
   void run_steps(Engine& engine, const ScheduleLimits& limits) {

@@ -19,10 +19,19 @@ void check_identity(const std::string& model, int n_varied) {
   std::vector<Json> lines = gpu_requests(n_varied, 300);
   folder.write_lines("in.jsonl", lines);
   const RunOptions base = gpu_options(model);
-  const std::vector<std::string> expected = folder.answers(base);
+  RunMetrics metrics;
+  const std::vector<std::string> expected = folder.answers(base, &metrics);
   require_answers(expected, lines.size());
+  REQUIRE(metrics.graphs.has_value());
+  CHECK(metrics.graphs->graphs > 0);
+  CHECK(metrics.graphs->steps > metrics.graphs->graphs);
+  CHECK(metrics.graphs->steps < metrics.steps.count());
 
   RunOptions options = base;
+  options.cuda_graphs = false;
+  CHECK(folder.answers(options, &metrics) == expected);
+  CHECK(metrics.graphs->steps == 0);
+  options = base;
   options.max_num_batched_tokens = 48;
   CHECK(folder.answers(options) == expected);
   options.max_num_batched_tokens = 2048;
@@ -31,7 +40,6 @@ void check_identity(const std::string& model, int n_varied) {
 
   options = base;
   options.sharing = Sharing::kNone;
-  RunMetrics metrics;
   CHECK(folder.answers(options, &metrics) == expected);
   CHECK(metrics.tokens.prefill_computed > metrics.tokens.prefill_ideal);
 
@@ -89,8 +97,37 @@ TEST_CASE("GPU: answers are the same whatever switches are chosen") {
     options.shared_attention = below(2);
     options.chunked_prefill = below(2);
     options.length_prediction = below(2);
+    options.cuda_graphs = below(2);
     CAPTURE(to_json(resolve(options, open_model(kTinySpm))).dump());
     CHECK(folder.answers(options) == expected);
+  }
+}
+
+TEST_CASE("GPU: decodes are replayed from graphs, and give what launches give") {
+  JobFolder folder;
+  std::vector<Json> lines;
+  for (int i = 0; i < 20; ++i) {
+    lines.push_back({{"id", fmt::format("d{}", i)},
+                     {"prompt_token_ids", {30 + i, 40, 50 + i}},
+                     {"max_tokens", 12 + i % 3},
+                     {"ignore_eos", true},
+                     {"temperature", i % 2},
+                     {"logprobs", 1},
+                     {"return_token_ids", true}});
+  }
+  folder.write_lines("in.jsonl", lines);
+  for (const bool is_exact : {false, true}) {
+    RunOptions options = gpu_options(kTinySpm);
+    if (is_exact) options.precision = Precision::kExact;
+    RunMetrics metrics;
+    const std::vector<std::string> replayed = folder.answers(options, &metrics);
+    require_answers(replayed, lines.size());
+    // Eleven steps have 20 rows, and the first of them is launched; no other bucket has two.
+    CHECK(metrics.graphs->graphs == 1);
+    CHECK(metrics.graphs->steps == 10);
+    options.cuda_graphs = false;
+    CHECK(folder.answers(options, &metrics) == replayed);
+    CHECK(metrics.graphs->steps == 0);
   }
 }
 
