@@ -5,58 +5,130 @@
 // Ops is one step as a backend sees it; its views of rows and its weights are the backend's own:
 //
 //   activations()                   the step's rows: the residual stream `hidden`, and `normed`,
-//                                   `q`, `k`, `v`, `attended`, `gate`, `up`
-//   layer_weights(i)                attention_norm, q, k, v, o, ffn_norm, gate, up, down
-//   embed(out)                      out = the embeddings of the step's tokens
-//   norm(x, weight, out)            out = x / sqrt(mean(x^2) + eps) * weight
+//                                   `q`, `k`, `v`, `attended`, `gate`, `up`, and `branch`, what a
+//                                   block gives where that is not added to `hidden` at once
+//   layer_weights(i)                LayerWeights (weights.h), as the backend holds them
+//   embed(out)                      out = the embeddings of the step's tokens * embedding_scale,
+//                                   + those of their positions where the model has such
+//   norm(x, weights, out)           out = the model's norm of each row of x (NormKind)
+//   copy(x, out)                    out = x
+//   add_norm(x, weights, out)       out += residual_scale * norm(x)
 //   linear(x, {{&w, out}, ...})     out = x W^T + b, for each of them
-//   add_linear(x, w, out)           out += x W^T + b
-//   rope_and_append(i, q, k, v)     q and k turned by their rows' positions; k and v stored in
-//                                   layer i's KV cache
-//   attend(i, q, scale, out)        out = softmax(scale q K^T) V, causal inside each sequence
-//                                   only: packed rows do not see one another
-//   gate(gate, up)                  gate = silu(gate) * up
+//   add_linear(x, w, out)           out += residual_scale * (x W^T + b)
+//   clip(q, k, v)                   each value clamped to +-qkv_clip
+//   qk_norm(q, weights)             q = norm(q) in place, by head or by row (QkNorm)
+//   rope_and_append(i, q, k, v)     q and k turned by their rows' positions, as layer i does; k and
+//                                   v stored in layer i's KV cache
+//   attend(i, q, out)               out = softmax(cap(attention_scale q K^T)) V, causal, inside
+//                                   each sequence only (packed rows do not see one another) and
+//                                   inside layer i's window
+//   gate(gate, up)                  gate = act(gate) * up
+//   activate(gate)                  gate = act(gate)
+//   moe(i, x, out)                  out = sum over the experts e that the router takes for a row,
+//                                   in order of e, of weight_e * down_e(act(gate_e x) * up_e x),
+//                                   then the shared expert's
+//   add_scaled(x, out)              out += residual_scale * x
 //
 // and for the rows whose logits are wanted, known to the backend as is where the logits go:
 //
 //   norm_of_rows(x, out)            out = the final norm of those rows of x
-//   output(x)                       the LM head
+//   output(x)                       the LM head: cap(logit_scale * (x W^T + b))
 //
 // A row's result depends on the row alone (docs/architecture.md, I6): an op that fuses several of
 // these, or puts one off to fuse it with a later one, keeps the order of operations in a row.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "model/config.h"
 
 namespace prefold {
 
-inline float attention_scale(const ModelConfig& config) {
-  return static_cast<float>(1.0 / std::sqrt(double(config.head_dim)));
-}
-
-// h += Wo attention(rope(Wq x), rope(Wk x), Wv x)   with x = norm(h)
+// attended = attention(rope(qk_norm(Wq x)), rope(qk_norm(Wk x)), Wv x)
 template <class Ops>
-void attention_block(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
+void attend_to(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& act = ops.activations();
   const auto& layer = ops.layer_weights(layer_idx);
-  ops.norm(act.hidden, layer.attention_norm, act.normed);
   ops.linear(act.normed, {{&layer.q, act.q}, {&layer.k, act.k}, {&layer.v, act.v}});
+  if (config.qkv_clip > 0.0f) ops.clip(act.q, act.k, act.v);
+  if (config.qk_norm != QkNorm::kNone) {
+    ops.qk_norm(act.q, layer.q_norm);
+    ops.qk_norm(act.k, layer.k_norm);
+  }
   ops.rope_and_append(layer_idx, act.q, act.k, act.v);
-  ops.attend(layer_idx, act.q, attention_scale(config), act.attended);
-  ops.add_linear(act.attended, layer.o, act.hidden);
+  ops.attend(layer_idx, act.q, act.attended);
 }
 
-// h += Wdown (silu(Wgate x) * Wup x)   with x = norm(h)
+// gate = act(Wgate x) * Wup x, or act(Wup x)
 template <class Ops>
-void feed_forward_block(Ops& ops, int32_t layer_idx) {
+void expand(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& act = ops.activations();
   const auto& layer = ops.layer_weights(layer_idx);
-  ops.norm(act.hidden, layer.ffn_norm, act.normed);
-  ops.linear(act.normed, {{&layer.gate, act.gate}, {&layer.up, act.up}});
-  ops.gate(act.gate, act.up);
+  if (config.has_gate) {
+    ops.linear(act.normed, {{&layer.gate, act.gate}, {&layer.up, act.up}});
+    ops.gate(act.gate, act.up);
+  } else {
+    ops.linear(act.normed, {{&layer.up, act.gate}});
+    ops.activate(act.gate);
+  }
+}
+
+// normed = what a block reads of the residual stream
+template <class Ops, class NormWeights>
+void read_stream(Ops& ops, const ModelConfig& config, const NormWeights& norm) {
+  const auto& act = ops.activations();
+  if (config.has_pre_norm) {
+    ops.norm(act.hidden, norm, act.normed);
+  } else {
+    ops.copy(act.hidden, act.normed);
+  }
+}
+
+// h += W x, with a norm before the sum where the model has one
+template <class Ops, class Rows, class LinearWeights, class NormWeights>
+void add_to_stream(Ops& ops, const ModelConfig& config, const Rows& x, const LinearWeights& w,
+                   const NormWeights& post_norm) {
+  const auto& act = ops.activations();
+  if (config.has_post_norm) {
+    ops.linear(x, {{&w, act.branch}});
+    ops.add_norm(act.branch, post_norm, act.hidden);
+  } else {
+    ops.add_linear(x, w, act.hidden);
+  }
+}
+
+// h += attention(norm(h)), then h += feed_forward(norm(h))
+template <class Ops>
+void sequential_layer(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
+  const auto& act = ops.activations();
+  const auto& layer = ops.layer_weights(layer_idx);
+  read_stream(ops, config, layer.attention_norm);
+  attend_to(ops, config, layer_idx);
+  add_to_stream(ops, config, act.attended, layer.o, layer.attention_post_norm);
+  read_stream(ops, config, layer.ffn_norm);
+  if (!config.layers[layer_idx].is_moe) {
+    expand(ops, config, layer_idx);
+    add_to_stream(ops, config, act.gate, layer.down, layer.ffn_post_norm);
+    return;
+  }
+  ops.moe(layer_idx, act.normed, act.branch);
+  if (config.has_post_norm) {
+    ops.add_norm(act.branch, layer.ffn_post_norm, act.hidden);
+  } else {
+    ops.add_scaled(act.branch, act.hidden);
+  }
+}
+
+// h += attention(norm(h)) + feed_forward(norm(h))
+template <class Ops>
+void parallel_layer(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
+  const auto& act = ops.activations();
+  const auto& layer = ops.layer_weights(layer_idx);
+  read_stream(ops, config, layer.attention_norm);
+  attend_to(ops, config, layer_idx);
+  if (config.has_parallel_norm) read_stream(ops, config, layer.ffn_norm);
+  expand(ops, config, layer_idx);
+  ops.add_linear(act.attended, layer.o, act.hidden);
   ops.add_linear(act.gate, layer.down, act.hidden);
 }
 
@@ -65,8 +137,11 @@ template <class Ops>
 void forward_pass(Ops& ops, const ModelConfig& config) {
   ops.embed(ops.activations().hidden);
   for (int32_t layer_idx = 0; layer_idx < config.n_layers; ++layer_idx) {
-    attention_block(ops, config, layer_idx);
-    feed_forward_block(ops, layer_idx);
+    if (config.is_parallel) {
+      parallel_layer(ops, config, layer_idx);
+    } else {
+      sequential_layer(ops, config, layer_idx);
+    }
   }
 }
 

@@ -16,14 +16,27 @@
 namespace prefold {
 
 struct ModelFile {
-  MappedFile file;
-  std::string format;  // "GGUF v3"
+  std::string path;                // as the user gave it: a file or a folder
+  std::vector<MappedFile> files;   // what StoredTensor::file counts; at least one
+  std::string format;              // "GGUF v3", "safetensors"
   ModelConfig config;
   TokenizerSpec tokenizer;
   std::optional<std::string> chat_template;
-  std::vector<StoredTensor> tensors;
+  std::vector<StoredTensor> tensors;  // under the names of model_tensors.h, whatever the format
   int64_t n_parameters = 0;
 };
+
+// The bytes of a tensor as its type and shape say: those of the file where they lie there so, else
+// made now (a transposed matrix, permuted rows, another quantisation).
+struct TensorBytes {
+  std::span<const std::byte> bytes;
+  std::vector<std::byte> made;  // what `bytes` points to then
+};
+TensorBytes read_tensor(const ModelFile& model, const StoredTensor& tensor);
+// The values of a tensor of plain floats.
+std::vector<float> read_floats(const ModelFile& model, const StoredTensor& tensor);
+// Its pages are not needed again.
+void drop_tensor(const ModelFile& model, const StoredTensor& tensor);
 
 // Throws Error (unreadable) or FormatError (names file, key or tensor, value, and what was wanted).
 ModelFile open_model(const std::string& path);

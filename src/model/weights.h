@@ -14,18 +14,38 @@ struct Linear {
   std::vector<float> bias;
 };
 
+// Both empty: the norm has no parameters (olmo), or the layer has no such norm.
+struct Norm {
+  std::vector<float> weight, bias;
+};
+
+// The experts of a layer, by number; `router` gives a logit for each.
+struct MoeWeights {
+  Linear router;
+  std::vector<Linear> gate, up, down;
+  Linear shared_gate, shared_up, shared_down;
+  Linear shared_router;  // one output: the shared expert's gate
+};
+
+// What a layer has of these is told by ModelConfig; what it lacks is empty.
 struct LayerWeights {
-  std::vector<float> attention_norm;
+  Norm attention_norm;
   Linear q, k, v, o;
-  std::vector<float> ffn_norm;
+  Norm q_norm, k_norm;  // head_dim values (the same for each head), or those of all heads
+  Norm attention_post_norm;
+  Norm ffn_norm;
   Linear gate, up, down;
+  MoeWeights moe;
+  Norm ffn_post_norm;
 };
 
 struct Weights {
   PackedMatrix token_embedding;
+  PackedMatrix position_embedding;  // (context, hidden_size), or empty
   std::vector<LayerWeights> layers;
-  std::vector<float> final_norm;
+  Norm final_norm;
   PackedMatrix lm_head;  // empty if tied: token_embedding serves
+  std::vector<float> lm_head_bias;  // vocab_size values or none
 
   const PackedMatrix& output() const { return lm_head.n_out() > 0 ? lm_head : token_embedding; }
   size_t bytes() const;  // of all matrices and vectors
