@@ -257,4 +257,39 @@ inline F32x16 exp_nonpositive(F32x16 x) {
   return add_exponent(p, rounded);
 }
 
+// x P(x^2) / Q(x^2) with x held to [-limit, limit], the result to [-1, 1]; NaN stays NaN.
+template <int kNumerator, int kDenominator>
+inline F32x16 odd_rational(F32x16 x, float limit, const float (&p)[kNumerator],
+                           const float (&q)[kDenominator]) {
+  const F32x16 a = min(broadcast(limit), max(broadcast(-limit), x));
+  const F32x16 square = a * a;
+  F32x16 numerator = broadcast(p[kNumerator - 1]);
+#pragma GCC unroll 8
+  for (int i = kNumerator - 2; i >= 0; --i) numerator = fma(numerator, square, broadcast(p[i]));
+  F32x16 denominator = broadcast(q[kDenominator - 1]);
+#pragma GCC unroll 8
+  for (int i = kDenominator - 2; i >= 0; --i) {
+    denominator = fma(denominator, square, broadcast(q[i]));
+  }
+  return min(broadcast(1.0f), max(broadcast(-1.0f), a * numerator / denominator));
+}
+
+// Within 3e-7 of tanh(x), relatively: the fraction of this degree with the least relative error
+// (9e-10) on [-8.7, 8.7].
+inline F32x16 tanh(F32x16 x) {
+  constexpr float kP[] = {0.9999999991f,   0.13694806f,   3.887023784e-3f,
+                          2.838718741e-5f, 3.1509987e-8f, -1.290258344e-11f};
+  constexpr float kQ[] = {1.0f, 0.4702813846f, 2.731416643e-2f, 3.971679215e-4f, 1.31404723e-6f};
+  return odd_rational(x, 8.7f, kP, kQ);
+}
+
+// Within 3e-7 of erf(x), relatively: the fraction of this degree with the least relative error
+// (4e-8) on [-3.8, 3.8].
+inline F32x16 erf(F32x16 x) {
+  constexpr float kP[] = {1.128379127f,    0.1897397054f,    4.924963879e-2f, 3.299833502e-3f,
+                          1.349153357e-4f, -1.999065385e-6f, 2.140336715e-8f};
+  constexpr float kQ[] = {1.0f, 0.5014845766f, 0.1108143569f, 1.350979255e-2f, 8.673589946e-4f};
+  return odd_rational(x, 3.8f, kP, kQ);
+}
+
 }  // namespace prefold::KERNEL_ISA

@@ -29,7 +29,9 @@ double flops_of(const JobWork& work, const ModelConfig& model) {
   const double hidden = model.hidden_size;
   const double q_size = double{1} * model.n_heads * model.head_dim;
   const double kv_size = double{1} * model.n_kv_heads * model.head_dim;
-  const double layer_parameters = hidden * (2 * q_size + 2 * kv_size + 3.0 * model.ffn_size);
+  const double ffn_matrices = model.has_gate ? 3.0 : 2.0;
+  const double layer_parameters =
+      hidden * (2 * q_size + 2 * kv_size + ffn_matrices * model.ffn_size);
   return 2 * model.n_layers * layer_parameters * static_cast<double>(work.rows) +
          4 * model.n_layers * q_size * static_cast<double>(work.attended) +
          2 * hidden * model.vocab_size * static_cast<double>(work.sampled);

@@ -10,6 +10,7 @@
 #include "cuda/cublas_rows.h"
 #include "cuda/cuda_range.h"
 #include "cuda/error.h"
+#include "cuda/model_features.h"
 #include "kernels/cuda/attention.h"
 #include "model/forward_pass.h"
 
@@ -131,6 +132,11 @@ void check_model(const ModelConfig& config) {
         "--device cuda: this model has {} heads for {} of keys and values; expected {} for one at "
         "most",
         config.n_heads, config.n_kv_heads, kMostHeadsPerKvHead));
+  }
+  const std::vector<std::string> missing = missing_features(config);
+  if (!missing.empty()) {
+    throw Error(fmt::format("--device cuda: this model needs {}, which the CUDA engine lacks",
+                            fmt::join(missing, ", ")));
   }
 }
 

@@ -93,8 +93,8 @@ void CudaLayers::rope_and_append(int32_t layer_idx, const CudaRows& q, const Cud
   args.head_dim = config.head_dim;
   args.cos = context_.workspace.rope_cos;
   args.sin = context_.workspace.rope_sin;
-  args.rotary_dim = config.rope.rotary_dim;
-  args.is_interleaved = config.rope.kind == RopeKind::kInterleaved;
+  args.rotary_dim = config.ropes.front().rotary_dim;
+  args.is_interleaved = config.ropes.front().kind == RopeKind::kInterleaved;
   args.positions = tables_.positions;
   args.kv_slots = tables_.kv_slots;
   args.k_cache = kv.k + layer_idx * kv.layer_bytes;
@@ -102,7 +102,7 @@ void CudaLayers::rope_and_append(int32_t layer_idx, const CudaRows& q, const Cud
   check_launch("rope_append", launch_rope_append(args, context_.stream));
 }
 
-void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, float scale, const CudaRows& out) {
+void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out) {
   const ModelConfig& config = context_.config;
   const CudaKvCache& kv = context_.kv;
   AttentionArgs args;
@@ -126,7 +126,7 @@ void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, float scale, const
   args.n_heads = config.n_heads;
   args.n_kv_heads = config.n_kv_heads;
   args.head_dim = config.head_dim;
-  args.scale = scale;
+  args.scale = config.attention_scale;
   args.max_shared_bytes = context_.max_shared_bytes;
   check_launch("attention", launch_attention(args, context_.stream));
   if (args.max_merges > 0) {
@@ -145,6 +145,15 @@ void CudaLayers::gate(const CudaRows& gate, const CudaRows& up) {
   args.type = gate.type;
   check_launch("silu_mul", launch_silu_mul(args, context_.stream));
 }
+
+// check_model lets no model through that needs these.
+void CudaLayers::copy(const CudaRows&, const CudaRows&) { CHECK(false); }
+void CudaLayers::add_norm(const CudaRows&, const float*, const CudaRows&) { CHECK(false); }
+void CudaLayers::clip(const CudaRows&, const CudaRows&, const CudaRows&) { CHECK(false); }
+void CudaLayers::qk_norm(const CudaRows&, const float*) { CHECK(false); }
+void CudaLayers::activate(const CudaRows&) { CHECK(false); }
+void CudaLayers::moe(int32_t, const CudaRows&, const CudaRows&) { CHECK(false); }
+void CudaLayers::add_scaled(const CudaRows&, const CudaRows&) { CHECK(false); }
 
 void CudaLogits::norm_of_rows(const CudaRows& x, const CudaRows& out) {
   rmsnorm(context, x, rows, context.weights.final_norm, out);

@@ -56,8 +56,16 @@ class CudaLayers {
   void linear(const CudaRows& x, std::initializer_list<Product> products);
   void add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out);
   void rope_and_append(int32_t layer_idx, const CudaRows& q, const CudaRows& k, const CudaRows& v);
-  void attend(int32_t layer_idx, const CudaRows& q, float scale, const CudaRows& out);
+  void attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out);
   void gate(const CudaRows& gate, const CudaRows& up);
+  // Of models that the engine does not take (model_features.h).
+  void copy(const CudaRows& x, const CudaRows& out);
+  void add_norm(const CudaRows& x, const float* weight, const CudaRows& out);
+  void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
+  void qk_norm(const CudaRows& x, const float* weight);
+  void activate(const CudaRows& x);
+  void moe(int32_t layer_idx, const CudaRows& x, const CudaRows& out);
+  void add_scaled(const CudaRows& x, const CudaRows& out);
 
  private:
   const CudaContext& context_;

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "cuda/error.h"
 #include "cuda/weights.h"
-#include "model/llama_tensors.h"
-#include "model/stored_floats.h"
+#include "model/model_tensors.h"
 
 namespace prefold::cuda {
 namespace {
@@ -27,13 +27,17 @@ class WeightSink {
   size_t n_bytes() const { return n_bytes_; }
 
   // Matrices of one format, as one whose outputs follow one another.
-  DeviceMatrix matrix(const MappedFile& file, std::span<const StoredTensor* const> tensors) {
+  DeviceMatrix matrix(const ModelFile& model, std::span<const StoredTensor* const> tensors) {
     std::vector<StoredMatrix> parts;
+    std::vector<TensorBytes> stored;
     int32_t n_out = 0;
     const int32_t n_in = static_cast<int32_t>(tensors.front()->shape.at(1));
     for (const StoredTensor* tensor : tensors) {
-      parts.push_back({tensor->type, file.bytes().subspan(tensor->offset, tensor->n_bytes),
-                       static_cast<int32_t>(tensor->shape.at(0))});
+      const int32_t rows = static_cast<int32_t>(tensor->shape.at(0));
+      if (arena_ != nullptr) stored.push_back(read_tensor(model, *tensor));
+      parts.push_back({tensor->type,
+                       arena_ == nullptr ? std::span<const std::byte>{} : stored.back().bytes,
+                       rows});
       n_out += parts.back().n_out;
     }
     const MatrixLayout layout = matrix_layout(parts.front().type, activations_, n_out, n_in);
@@ -43,20 +47,20 @@ class WeightSink {
     const std::span<std::byte> packed = std::span(staging_).first(layout.n_bytes);
     pack_matrix(layout, parts, packed, *pool_);
     copy(packed, place);
-    for (const StoredTensor* tensor : tensors) file.drop(tensor->offset, tensor->n_bytes);
+    for (const StoredTensor* tensor : tensors) drop_tensor(model, *tensor);
     return device_matrix(layout, place);
   }
 
-  const float* vector(const MappedFile& file, std::span<const StoredTensor* const> tensors) {
+  const float* vector(const ModelFile& model, std::span<const StoredTensor* const> tensors) {
     size_t n_values = 0;
     for (const StoredTensor* tensor : tensors) n_values += n_elements(*tensor);
     std::byte* place = take(n_values * sizeof(float));
     if (place == nullptr) return nullptr;
     std::vector<float> values;
     for (const StoredTensor* tensor : tensors) {
-      const std::vector<float> part = read_floats(file, *tensor);
+      const std::vector<float> part = read_floats(model, *tensor);
       values.insert(values.end(), part.begin(), part.end());
-      file.drop(tensor->offset, tensor->n_bytes);
+      drop_tensor(model, *tensor);
     }
     copy(std::as_bytes(std::span(values)), place);
     return reinterpret_cast<const float*>(place);
@@ -83,8 +87,12 @@ class WeightSink {
 class WeightReader {
  public:
   WeightReader(const ModelFile& model, FloatType activations, WeightSink& sink)
-      : file_(model.file), config_(model.config), activations_(activations), sink_(sink) {
+      : model_(model), config_(model.config), activations_(activations), sink_(sink) {
     for (const StoredTensor& tensor : model.tensors) tensors_.emplace(tensor.name, &tensor);
+    if (find(kOutputBias) != nullptr) {
+      throw Error(
+          "--device cuda: this model has a bias of its logits, which the CUDA engine lacks");
+    }
   }
 
   CudaWeights read() {
@@ -130,21 +138,21 @@ class WeightReader {
         weights.push_back(weight);
         if (bias != nullptr) biases.push_back(bias);
       }
-      parts[begin].linear->weight = sink_.matrix(file_, weights);
-      if (!biases.empty()) parts[begin].linear->bias = sink_.vector(file_, biases);
+      parts[begin].linear->weight = sink_.matrix(model_, weights);
+      if (!biases.empty()) parts[begin].linear->bias = sink_.vector(model_, biases);
     }
   }
 
   DeviceMatrix matrix(std::string_view name) {
     const StoredTensor* tensor = find(name);
     CHECK(tensor != nullptr);
-    return sink_.matrix(file_, std::array{tensor});
+    return sink_.matrix(model_, std::array{tensor});
   }
 
   const float* vector(std::string_view name) {
     const StoredTensor* tensor = find(name);
     CHECK(tensor != nullptr);
-    return sink_.vector(file_, std::array{tensor});
+    return sink_.vector(model_, std::array{tensor});
   }
 
   const StoredTensor* find(std::string_view name) const {
@@ -152,7 +160,7 @@ class WeightReader {
     return found == tensors_.end() ? nullptr : found->second;
   }
 
-  const MappedFile& file_;
+  const ModelFile& model_;
   const ModelConfig& config_;
   FloatType activations_;
   WeightSink& sink_;

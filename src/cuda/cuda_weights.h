@@ -17,8 +17,11 @@ namespace prefold::cuda {
 struct CudaLayerWeights {
   const float* attention_norm = nullptr;
   DeviceLinear q, k, v, o;
+  const float *q_norm = nullptr, *k_norm = nullptr;
+  const float* attention_post_norm = nullptr;
   const float* ffn_norm = nullptr;
   DeviceLinear gate, up, down;
+  const float* ffn_post_norm = nullptr;
 };
 
 struct CudaWeights {

@@ -30,7 +30,7 @@ CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Ar
   const auto rows_of = [&](size_t n_cols) {
     return arena.template take<std::byte>(n_rows * n_cols * value_bytes);
   };
-  const size_t n_pairs = config.rope.rotary_dim / 2;
+  const size_t n_pairs = config.ropes.front().rotary_dim / 2;
   const size_t n_partial_heads = size_t(shape.n_partial_rows) * config.n_heads;
   CudaWorkspace w;
   w.hidden = arena.template take<float>(n_rows * config.hidden_size);
@@ -62,7 +62,7 @@ size_t workspace_bytes(const WorkspaceShape& shape, const ModelConfig& config) {
 CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig& config,
                                  DeviceArena& arena) {
   const CudaWorkspace workspace = lay_out(shape, config, arena);
-  const RopeTable table = make_rope_table(config.rope, shape.n_positions);
+  const RopeTable table = make_rope_table(config.ropes.front(), shape.n_positions);
   const auto copy = [](const std::vector<float>& from, float* to) {
     check_cuda("copy of the rotary table",
                cudaMemcpy(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice));

@@ -33,10 +33,10 @@ struct CudaRows {
   int64_t stride = 0;
 };
 
-// The rows of one step (forward_pass.h). q, k and v are columns of one buffer, and so are gate and
-// up, so that one product can write them all.
+// The rows of one step (forward_pass.h); no model that the engine takes has a `branch`. q, k and v
+// are columns of one buffer, and so are gate and up, so that one product can write them all.
 struct CudaActivations {
-  CudaRows hidden, normed, q, k, v, attended, gate, up;
+  CudaRows hidden, normed, q, k, v, attended, gate, up, branch;
 };
 
 struct CudaWorkspace {

@@ -8,11 +8,11 @@
 namespace prefold {
 
 CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weights& weights,
-                     const RopeTable& rope_table, KvStorage& kv, int32_t token_budget)
+                     std::span<const RopeTable> rope_tables, KvStorage& kv, int32_t token_budget)
     : device_(device),
       config_(config),
       weights_(weights),
-      rope_table_(rope_table),
+      rope_tables_(rope_tables),
       workspace_(allocate_workspace(device, config, token_budget)),
       head_(device, config, weights, token_budget) {
   for (int32_t i = 0; i < config.n_layers; ++i) kv_layers_.push_back(kv.layer(i));
@@ -28,7 +28,7 @@ void CpuEngine::submit(const StepPlan& plan) {
   resolve_token_ids(plan);
   copy_blocks(plan);
   const ConstRows hidden =
-      forward(device_, config_, weights_, rope_table_,
+      forward(device_, config_, weights_, rope_tables_,
               {token_ids_, plan.positions, plan.spans, plan.block_ids, plan.segments}, kv_layers_,
               workspace_, times_.ops);
   head_.run(plan, hidden, slots_, workspace_, result_, times_.ops, times_.sampling);

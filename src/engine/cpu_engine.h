@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/engine.h"
@@ -20,9 +21,9 @@ struct EngineTimes {
 
 class CpuEngine : public Engine {
  public:
-  // All arguments but the last must outlive the engine.
+  // rope_tables: one for each of the model's. All arguments but the last must outlive the engine.
   CpuEngine(const Device& device, const ModelConfig& config, const Weights& weights,
-            const RopeTable& rope_table, KvStorage& kv, int32_t token_budget);
+            std::span<const RopeTable> rope_tables, KvStorage& kv, int32_t token_budget);
 
   int32_t max_steps_in_flight() const override { return 1; }
   void submit(const StepPlan& plan) override;
@@ -39,7 +40,7 @@ class CpuEngine : public Engine {
   Device device_;
   const ModelConfig& config_;
   const Weights& weights_;
-  const RopeTable& rope_table_;
+  std::span<const RopeTable> rope_tables_;
   std::vector<KvLayer> kv_layers_;
   Workspace workspace_;
   Head head_;

@@ -307,12 +307,6 @@ Gguf parse_gguf(const std::string& path, std::span<const std::byte> bytes) {
   return gguf;
 }
 
-int64_t n_elements(const StoredTensor& tensor) {
-  int64_t product = 1;
-  for (const int64_t size : tensor.shape) product *= size;
-  return product;
-}
-
 std::vector<std::string> strings_of(const GgufArray& array) {
   std::vector<std::string> strings;
   strings.reserve(static_cast<size_t>(array.count));

@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/tensor_type.h"
+#include "model/stored_tensor.h"
 
 namespace prefold {
 
@@ -50,17 +50,6 @@ struct GgufEntry {
   GgufType type = GgufType::kUint8;
   GgufValue value;
 };
-
-struct StoredTensor {
-  std::string name;
-  TensorType type = TensorType::kF32;
-  std::vector<int64_t> shape;  // outermost first: (rows, columns) for a matrix
-  size_t offset = 0;           // into the file
-  size_t n_bytes = 0;
-};
-
-// The product of the shape; of a parsed tensor it cannot overflow.
-int64_t n_elements(const StoredTensor& tensor);
 
 struct Gguf {
   uint32_t version = 0;

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "model/gguf.h"
+
 namespace prefold {
 namespace {
 
@@ -43,6 +45,14 @@ std::string rope_text(const RopeConfig& rope) {
       break;
     case RopeScaling::kLlama3:
       text += ", llama3 scaling (a factor for each frequency)";
+      break;
+    case RopeScaling::kDynamic:
+      text += fmt::format(", dynamic scaling by {:g} beyond a context of {}", rope.factor,
+                          rope.original_context);
+      break;
+    case RopeScaling::kLongRope:
+      text +=
+          fmt::format(", longrope (other factors beyond a context of {})", rope.original_context);
       break;
   }
   return text;
@@ -111,7 +121,7 @@ std::string render_inspection(const ModelFile& model) {
   const ModelSummary summary = summarise(model);
   const ModelConfig& config = model.config;
   std::string out;
-  add_line(out, "file", model.file.path());
+  add_line(out, "file", model.path);
   add_line(out, "format", model.format);
   add_line(out, "architecture", config.architecture);
   if (!config.name.empty()) add_line(out, "name", printable(config.name));
@@ -126,7 +136,7 @@ std::string render_inspection(const ModelFile& model) {
            fmt::format("{}, output {}", config.vocab_size,
                        config.tied_embeddings ? "tied to the embedding" : "of its own"));
   add_line(out, "context", fmt::format("{} tokens", config.context_length));
-  add_line(out, "RoPE", rope_text(config.rope));
+  for (const RopeConfig& rope : config.ropes) add_line(out, "RoPE", rope_text(rope));
   add_line(out, "tensors", types_text(summary.types));
   add_line(out, "tokenizer", tokenizer_text(model.tokenizer));
   add_line(out, "special", special_token_text(model.tokenizer));

@@ -1,5 +1,7 @@
 #include "model/load_gguf.h"
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 #include <utility>
 
@@ -7,8 +9,7 @@
 #include "model/gguf.h"
 #include "model/gguf_metadata.h"
 #include "model/gguf_tokenizer.h"
-#include "model/llama_tensors.h"
-#include "model/stored_floats.h"
+#include "model/model_tensors.h"
 
 namespace prefold {
 namespace {
@@ -160,18 +161,17 @@ void read_rope_scaling(const GgufMetadata& metadata, RopeConfig& rope, int32_t c
 }
 
 void read_rope(const GgufMetadata& metadata, ModelConfig& config) {
+  RopeConfig& rope = config.ropes.emplace_back();
   // Converters permute the rows of q and k for pairs of neighbours.
-  config.rope.kind = RopeKind::kInterleaved;
-  config.rope.theta =
-      find_number(metadata, llama_key("rope.freq_base"), 1.001, 1e12).value_or(10000.0);
+  rope.kind = RopeKind::kInterleaved;
+  rope.theta = find_number(metadata, llama_key("rope.freq_base"), 1.001, 1e12).value_or(10000.0);
   const std::string key = llama_key("rope.dimension_count");
-  config.rope.rotary_dim =
+  rope.rotary_dim =
       static_cast<int32_t>(find_int(metadata, key, 2, config.head_dim).value_or(config.head_dim));
-  if (config.rope.rotary_dim % 2 != 0) {
-    throw_unsupported(metadata, key, std::to_string(config.rope.rotary_dim),
-                      "wanted an even number");
+  if (rope.rotary_dim % 2 != 0) {
+    throw_unsupported(metadata, key, std::to_string(rope.rotary_dim), "wanted an even number");
   }
-  read_rope_scaling(metadata, config.rope, config.context_length);
+  read_rope_scaling(metadata, rope, config.context_length);
 }
 
 int32_t read_vocab_size(std::string_view path, const std::vector<StoredTensor>& tensors) {
@@ -195,7 +195,9 @@ ModelConfig read_config(const GgufMetadata& metadata, const std::vector<StoredTe
   config.hidden_size = read_size(metadata, "embedding_length", kMaxHidden);
   config.ffn_size = read_size(metadata, "feed_forward_length", kMaxFfn);
   config.context_length = read_size(metadata, "context_length", kMaxContext);
+  config.layers.resize(static_cast<size_t>(config.n_layers));
   read_heads(metadata, config);
+  config.attention_scale = static_cast<float>(1.0 / std::sqrt(double{1} * config.head_dim));
   read_rope(metadata, config);
   const std::string eps_key = llama_key("attention.layer_norm_rms_epsilon");
   const auto eps = find_number(metadata, eps_key, 0.0, 1.0);
@@ -206,18 +208,33 @@ ModelConfig read_config(const GgufMetadata& metadata, const std::vector<StoredTe
   return config;
 }
 
-void read_frequency_factors(const MappedFile& file, const std::vector<StoredTensor>& tensors,
-                            RopeConfig& rope) {
-  const StoredTensor* tensor = find_tensor(tensors, kRopeFactors);
+// Divisors of the rotary frequencies (llama3 scaling).
+constexpr std::string_view kRopeFactors = "rope_freqs.weight";
+
+void read_frequency_factors(const ModelFile& model, RopeConfig& rope) {
+  const StoredTensor* tensor = find_tensor(model.tensors, kRopeFactors);
   if (tensor == nullptr) return;
-  rope.frequency_factors = read_floats(file, *tensor);
+  const TensorTypeTraits& traits = traits_of(tensor->type);
+  if (tensor->shape != std::vector<int64_t>{rope.rotary_dim / 2} || traits.block_elements != 1) {
+    throw FormatError(fmt::format("{}: tensor \"{}\" of type {} has shape ({}); wanted {} floats",
+                                  model.path, kRopeFactors, traits.name,
+                                  fmt::join(tensor->shape, ", "), rope.rotary_dim / 2));
+  }
+  rope.frequency_factors = read_floats(model, *tensor);
   for (const float factor : rope.frequency_factors) {
     if (!(factor >= 1e-6f && factor <= 1e6f)) {
       throw FormatError(fmt::format("{}: tensor \"{}\" holds {}; wanted numbers from 1e-6 to 1e6",
-                                    file.path(), kRopeFactors, factor));
+                                    model.path, kRopeFactors, factor));
     }
   }
   if (rope.scaling == RopeScaling::kNone) rope.scaling = RopeScaling::kLlama3;
+}
+
+// No weights: what was read into the configuration, and the rotary frequencies that older
+// converters stored, which follow from the metadata.
+bool is_no_weight(const StoredTensor& tensor) {
+  return tensor.name == kRopeFactors || tensor.name.ends_with(".attn_rot_embd.weight") ||
+         tensor.name.ends_with(".rotary_emb.inv_freq");
 }
 
 }  // namespace
@@ -227,21 +244,21 @@ ModelFile load_gguf(MappedFile file) {
   const GgufMetadata metadata{file.path(), &gguf.metadata};
   check_kind_of_file(metadata);
   check_features(metadata);
-  ModelConfig config = read_config(metadata, gguf.tensors);
-  check_llama_tensors(file.path(), config, gguf.tensors);
-  read_frequency_factors(file, gguf.tensors, config.rope);
-  TokenizerSpec tokenizer = read_tokenizer(metadata, config.vocab_size);
-  std::optional<std::string> chat_template;
-  if (const auto text = find_string(metadata, "tokenizer.chat_template")) chat_template = *text;
-  int64_t n_parameters = 0;
-  for (const StoredTensor& tensor : gguf.tensors) n_parameters += n_elements(tensor);
-  return {std::move(file),
-          fmt::format("GGUF v{}", gguf.version),
-          std::move(config),
-          std::move(tokenizer),
-          std::move(chat_template),
-          std::move(gguf.tensors),
-          n_parameters};
+  ModelFile model;
+  model.path = file.path();
+  model.format = fmt::format("GGUF v{}", gguf.version);
+  model.config = read_config(metadata, gguf.tensors);
+  model.tensors = std::move(gguf.tensors);
+  model.files.push_back(std::move(file));
+  read_frequency_factors(model, model.config.ropes.front());
+  std::erase_if(model.tensors, is_no_weight);
+  check_model_tensors(model.path, model.config, model.tensors);
+  model.tokenizer = read_tokenizer(metadata, model.config.vocab_size);
+  if (const auto text = find_string(metadata, "tokenizer.chat_template")) {
+    model.chat_template = *text;
+  }
+  for (const StoredTensor& tensor : model.tensors) model.n_parameters += n_elements(tensor);
+  return model;
 }
 
 }  // namespace prefold

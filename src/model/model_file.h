@@ -4,21 +4,22 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/mapped_file.h"
 #include "model/config.h"
-#include "model/gguf.h"
+#include "model/stored_tensor.h"
 #include "model/weights.h"
 #include "tokenizer/tokenizer.h"
 
 namespace prefold {
 
 struct ModelFile {
-  std::string path;                // as the user gave it: a file or a folder
-  std::vector<MappedFile> files;   // what StoredTensor::file counts; at least one
-  std::string format;              // "GGUF v3", "safetensors"
+  std::string path;               // as the user gave it: a file or a folder
+  std::vector<MappedFile> files;  // what StoredTensor::file counts; at least one
+  std::string format;             // "GGUF v3", "safetensors"
   ModelConfig config;
   TokenizerSpec tokenizer;
   std::optional<std::string> chat_template;
@@ -27,7 +28,7 @@ struct ModelFile {
 };
 
 // The bytes of a tensor as its type and shape say: those of the file where they lie there so, else
-// made now (a transposed matrix, permuted rows, another quantisation).
+// made now.
 struct TensorBytes {
   std::span<const std::byte> bytes;
   std::vector<std::byte> made;  // what `bytes` points to then

@@ -27,16 +27,31 @@ void scale_yarn(const RopeConfig& config, std::vector<double>& frequencies) {
   }
 }
 
+// theta, or where it is dynamic what it has to be for so many positions.
+double theta_of(const RopeConfig& config, int32_t n_positions) {
+  if (config.scaling != RopeScaling::kDynamic || n_positions <= config.original_context) {
+    return config.theta;
+  }
+  CHECK(config.rotary_dim > 2);
+  const double growth =
+      config.factor * n_positions / config.original_context - (config.factor - 1.0);
+  return config.theta * std::pow(growth, config.rotary_dim / (config.rotary_dim - 2.0));
+}
+
 }  // namespace
 
-std::vector<double> rope_frequencies(const RopeConfig& config) {
+std::vector<double> rope_frequencies(const RopeConfig& config, int32_t n_positions) {
   const size_t n_pairs = static_cast<size_t>(config.rotary_dim) / 2;
-  const bool has_factors = !config.frequency_factors.empty();
-  CHECK(!has_factors || config.frequency_factors.size() == n_pairs);
+  const bool is_long =
+      config.scaling == RopeScaling::kLongRope && n_positions > config.original_context;
+  const std::vector<float>& factors =
+      is_long ? config.long_frequency_factors : config.frequency_factors;
+  CHECK(factors.empty() || factors.size() == n_pairs);
+  const double theta = theta_of(config, n_positions);
   std::vector<double> frequencies(n_pairs);
   for (size_t i = 0; i < n_pairs; ++i) {
-    frequencies[i] = std::pow(config.theta, -2.0 * static_cast<double>(i) / config.rotary_dim);
-    if (has_factors) frequencies[i] /= config.frequency_factors[i];
+    frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / config.rotary_dim);
+    if (!factors.empty()) frequencies[i] /= factors[i];
   }
   if (config.scaling == RopeScaling::kLinear) {
     for (double& frequency : frequencies) frequency /= config.factor;
@@ -47,6 +62,7 @@ std::vector<double> rope_frequencies(const RopeConfig& config) {
 }
 
 double rope_magnitude(const RopeConfig& config) {
+  if (config.scaling == RopeScaling::kLongRope) return config.attn_factor;
   if (config.scaling != RopeScaling::kYarn) return 1.0;
   // The paper extends contexts; a factor below 1 shrinks nothing here.
   const double log_factor = std::max(std::log(config.factor), 0.0);
@@ -54,7 +70,7 @@ double rope_magnitude(const RopeConfig& config) {
 }
 
 RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions) {
-  const std::vector<double> frequencies = rope_frequencies(config);
+  const std::vector<double> frequencies = rope_frequencies(config, n_positions);
   const double magnitude = rope_magnitude(config);
   RopeTable table;
   table.kind = config.kind;
@@ -70,6 +86,12 @@ RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions) {
     }
   }
   return table;
+}
+
+std::vector<RopeTable> make_rope_tables(const ModelConfig& model, int32_t n_positions) {
+  std::vector<RopeTable> tables;
+  for (const RopeConfig& rope : model.ropes) tables.push_back(make_rope_table(rope, n_positions));
+  return tables;
 }
 
 }  // namespace prefold

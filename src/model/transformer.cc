@@ -25,9 +25,18 @@ int32_t n_rows_in(std::span<const RowSpan> spans) {
   return spans.empty() ? 0 : spans.back().first_row + spans.back().n_rows;
 }
 
+// Whether what a block gives is kept before it is added.
+bool has_branch(const ModelConfig& config) {
+  return config.has_post_norm || config.residual_scale != 1.0f || config.moe.n_experts > 0;
+}
+
+NormParams norm_params(const ModelConfig& config, const Norm& weights) {
+  return {config.norm_kind, config.norm_eps, weights.weight, weights.bias};
+}
+
 // Views of the workspace for so many rows.
 struct Activations {
-  Rows hidden, normed, q, k, v, attended, gate, up;
+  Rows hidden, normed, q, k, v, attended, gate, up, branch;
 };
 
 Activations activations_of(const ModelConfig& config, int32_t n_rows, Workspace& w) {
@@ -38,7 +47,8 @@ Activations activations_of(const ModelConfig& config, int32_t n_rows, Workspace&
           view(w.v, n_rows, config.n_kv_heads * config.head_dim),
           view(w.attended, n_rows, config.n_heads * config.head_dim),
           view(w.gate, n_rows, config.ffn_size),
-          view(w.up, n_rows, config.ffn_size)};
+          view(w.up, n_rows, config.ffn_size),
+          has_branch(config) ? view(w.branch, n_rows, config.hidden_size) : Rows{}};
 }
 
 // One step's layers on the CPU, as forward_pass.h wants them; the time of each op is counted.
@@ -50,12 +60,12 @@ class CpuLayers {
   };
 
   CpuLayers(const Device& device, const ModelConfig& config, const Weights& weights,
-            const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
-            Workspace& workspace, OpTimes& times)
+            std::span<const RopeTable> rope_tables, const PackedRows& rows,
+            std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times)
       : device_(device),
         config_(config),
         weights_(weights),
-        rope_table_(rope_table),
+        rope_tables_(rope_tables),
         rows_(rows),
         kv_(kv),
         n_spanned_(n_rows_in(rows.spans)),
@@ -75,11 +85,26 @@ class CpuLayers {
 
   void embed(const Rows& out) {
     gather_rows(device_, weights_.token_embedding, rows_.token_ids, out);
+    if (config_.embedding_scale != 1.0f) scale_rows(device_, config_.embedding_scale, out);
+    if (config_.has_position_embedding) {
+      gather_rows(device_, weights_.position_embedding, rows_.positions, act_.normed);
+      prefold::add_scaled(device_, act_.normed, 1.0f, out);
+    }
     times_.elementwise += timer_.lap();
   }
 
-  void norm(const Rows& x, ConstVec weight, const Rows& out) {
-    rmsnorm(device_, x, weight, config_.norm_eps, out);
+  void norm(const Rows& x, const Norm& weights, const Rows& out) {
+    prefold::norm(device_, x, norm_params(config_, weights), out);
+    times_.elementwise += timer_.lap();
+  }
+
+  void copy(const Rows& x, const Rows& out) {
+    for (int32_t row = 0; row < x.n_rows; ++row) std::copy_n(x.row(row), x.n_cols, out.row(row));
+    times_.elementwise += timer_.lap();
+  }
+
+  void add_norm(const Rows& x, const Norm& weights, const Rows& out) {
+    prefold::add_norm(device_, x, norm_params(config_, weights), config_.residual_scale, out);
     times_.elementwise += timer_.lap();
   }
 
@@ -94,27 +119,62 @@ class CpuLayers {
   }
 
   void add_linear(const Rows& x, const Linear& w, const Rows& out) {
+    if (config_.residual_scale != 1.0f) {
+      linear(x, {{&w, act_.branch}});
+      return add_scaled(act_.branch, out);
+    }
     prefold::linear(device_, x, std::array{LinearPart{&w.weight, w.bias, out, true}}, scratch_);
     times_.linear += timer_.lap();
   }
 
+  void clip(const Rows& q, const Rows& k, const Rows& v) {
+    for (const Rows& x : {q, k, v}) prefold::clip(device_, config_.qkv_clip, x);
+    times_.elementwise += timer_.lap();
+  }
+
+  void qk_norm(const Rows& x, const Norm& weights) {
+    const NormParams params = norm_params(config_, weights);
+    if (config_.qk_norm == QkNorm::kHead) {
+      norm_heads(device_, params, config_.head_dim, x);
+    } else {
+      prefold::norm(device_, x, params, x);
+    }
+    times_.elementwise += timer_.lap();
+  }
+
   void rope_and_append(int32_t layer_idx, const Rows& q, const Rows& k, const Rows& v) {
-    rope(device_, rope_table_, rows_.positions, config_.head_dim, q);
-    rope(device_, rope_table_, rows_.positions, config_.head_dim, k);
+    const int32_t rope_idx = config_.layers[layer_idx].rope_idx;
+    if (rope_idx >= 0) {
+      rope(device_, rope_tables_[rope_idx], rows_.positions, config_.head_dim, q);
+      rope(device_, rope_tables_[rope_idx], rows_.positions, config_.head_dim, k);
+    }
     times_.elementwise += timer_.lap();
     kv_append(device_, first_rows(k, n_spanned_), first_rows(v, n_spanned_), rows_.spans,
               rows_.block_ids, kv_[layer_idx]);
     times_.kv_append += timer_.lap();
   }
 
-  void attend(int32_t layer_idx, const Rows& q, float scale, const Rows& out) {
+  void attend(int32_t layer_idx, const Rows& q, const Rows& out) {
     attention(device_, first_rows(q, n_spanned_), kv_[layer_idx], rows_.spans, rows_.block_ids,
-              rows_.segments, scale, scratch_, first_rows(out, n_spanned_));
+              rows_.segments, config_.attention_scale, scratch_, first_rows(out, n_spanned_));
     times_.attention += timer_.lap();
   }
 
   void gate(const Rows& gate, const Rows& up) {
-    silu_mul(device_, gate, up);
+    prefold::gate(device_, config_.activation, gate, up);
+    times_.elementwise += timer_.lap();
+  }
+
+  void activate(const Rows& x) {
+    prefold::activate(device_, config_.activation, x);
+    times_.elementwise += timer_.lap();
+  }
+
+  // Of models with experts, which no loader lets through yet.
+  void moe(int32_t, const Rows&, const Rows&) { CHECK(false); }
+
+  void add_scaled(const Rows& x, const Rows& out) {
+    prefold::add_scaled(device_, x, config_.residual_scale, out);
     times_.elementwise += timer_.lap();
   }
 
@@ -122,7 +182,7 @@ class CpuLayers {
   const Device& device_;
   const ModelConfig& config_;
   const Weights& weights_;
-  const RopeTable& rope_table_;
+  std::span<const RopeTable> rope_tables_;
   const PackedRows& rows_;
   std::span<const KvLayer> kv_;
   int32_t n_spanned_;
@@ -144,16 +204,20 @@ struct CpuLogits {
 
   void norm_of_rows(ConstRows x, const Rows& out) {
     for (int32_t i = 0; i < out.n_rows; ++i) std::copy_n(x.row(rows[i]), out.n_cols, out.row(i));
-    rmsnorm(device, out, weights.final_norm, config.norm_eps, out);
+    norm(device, out, norm_params(config, weights.final_norm), out);
   }
-  void output(const Rows& x) { linear_tiles(device, x, weights.output(), kept, scratch, fn); }
+  void output(const Rows& x) {
+    linear_tiles(device, x, weights.output(),
+                 {weights.lm_head_bias, config.logit_scale, config.logit_softcap}, kept, scratch,
+                 fn);
+  }
 };
 
 }  // namespace
 
 size_t Workspace::bytes() const {
   return sizeof(float) * (hidden.size() + normed.size() + q.size() + k.size() + v.size() +
-                          attended.size() + gate.size() + up.size()) +
+                          attended.size() + gate.size() + up.size() + branch.size()) +
          scratch.size();
 }
 
@@ -168,6 +232,7 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
   w.attended.resize(floats_of(max_rows, config.n_heads * config.head_dim));
   w.gate.resize(floats_of(max_rows, config.ffn_size));
   w.up.resize(floats_of(max_rows, config.ffn_size));
+  if (has_branch(config)) w.branch.resize(floats_of(max_rows, config.hidden_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
   w.scratch.resize(
@@ -178,9 +243,9 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
 }
 
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
-                  const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
-                  Workspace& workspace, OpTimes& times) {
-  CpuLayers ops(device, config, weights, rope_table, rows, kv, workspace, times);
+                  std::span<const RopeTable> rope_tables, const PackedRows& rows,
+                  std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times) {
+  CpuLayers ops(device, config, weights, rope_tables, rows, kv, workspace, times);
   forward_pass(ops, config);
   return ops.activations().hidden;
 }

@@ -30,6 +30,7 @@ struct PackedRows {
 struct Workspace {
   int32_t max_rows = 0;
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
+  AlignedVector<float> branch;       // empty where the model has no use for it
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
@@ -40,11 +41,12 @@ struct OpTimes {
   double linear = 0, attention = 0, kv_append = 0, elementwise = 0, lm_head = 0;
 };
 
-// Runs all layers; the KV of every row in a span is appended to the cache. The result is the hidden
-// state before the final norm: (n_rows, hidden_size), valid until the next call.
+// Runs all layers, with a rotary table for each of config.ropes; the KV of every row in a span is
+// appended to the cache. The result is the hidden state before the final norm: (n_rows,
+// hidden_size), valid until the next call.
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
-                  const RopeTable& rope_table, const PackedRows& rows, std::span<const KvLayer> kv,
-                  Workspace& workspace, OpTimes& times);
+                  std::span<const RopeTable> rope_tables, const PackedRows& rows,
+                  std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times);
 
 // Final norm and LM head of the given rows of `hidden` only. `fn` is called with each tile of their
 // logits (linear_tiles): its rows count in `rows`, its columns are token ids. The logits of the

@@ -44,7 +44,7 @@ struct Weights {
   PackedMatrix position_embedding;  // (context, hidden_size), or empty
   std::vector<LayerWeights> layers;
   Norm final_norm;
-  PackedMatrix lm_head;  // empty if tied: token_embedding serves
+  PackedMatrix lm_head;             // empty if tied: token_embedding serves
   std::vector<float> lm_head_bias;  // vocab_size values or none
 
   const PackedMatrix& output() const { return lm_head.n_out() > 0 ? lm_head : token_embedding; }

@@ -11,8 +11,35 @@
 
 namespace prefold {
 
-// out = x / sqrt(mean(x^2) + eps) * gamma, each row by itself. out may be x.
-void rmsnorm(const Device& device, ConstRows x, ConstVec gamma, float eps, Rows out);
+// kRms: x / sqrt(mean(x^2) + eps) * weight.
+// kLayer: (x - mean(x)) / sqrt(var(x) + eps) * weight + bias.
+enum class NormKind { kRms, kLayer };
+
+// Weight and bias may be empty: 1 and 0.
+struct NormParams {
+  NormKind kind = NormKind::kRms;
+  float eps = 0.0f;
+  ConstVec weight, bias;
+};
+
+// Each row by itself. out may be x.
+void norm(const Device& device, ConstRows x, const NormParams& params, Rows out);
+
+// Each head of x, (n_rows, n_heads * head_dim), by itself and in place. The parameters hold
+// head_dim values, the same for each head, or n_heads * head_dim.
+void norm_heads(const Device& device, const NormParams& params, int32_t head_dim, Rows x);
+
+// out += factor * norm(x). x is overwritten.
+void add_norm(const Device& device, Rows x, const NormParams& params, float factor, Rows out);
+
+// out += factor * x
+void add_scaled(const Device& device, ConstRows x, float factor, Rows out);
+
+// x *= factor
+void scale_rows(const Device& device, float factor, Rows x);
+
+// Each value is clamped to [-limit, limit].
+void clip(const Device& device, float limit, Rows x);
 
 // Which elements of a head form a rotated pair: (2i, 2i + 1), or (i, i + rotary_dim / 2).
 enum class RopeKind { kInterleaved, kHalf };
@@ -30,7 +57,10 @@ struct RopeTable {
 void rope(const Device& device, const RopeTable& table, std::span<const int32_t> positions,
           int32_t head_dim, Rows x);
 
-// gate = silu(gate) * up
-void silu_mul(const Device& device, Rows gate, ConstRows up);
+// gate = act(gate) * up
+void gate(const Device& device, Activation activation, Rows gate, ConstRows up);
+
+// x = act(x)
+void activate(const Device& device, Activation activation, Rows x);
 
 }  // namespace prefold

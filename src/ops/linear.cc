@@ -171,6 +171,15 @@ void run_item(const Device& device, const Inputs& inputs, const LinearPart& part
       item, inputs.thread_scratch + static_cast<size_t>(thread_idx) * inputs.thread_bytes);
 }
 
+void apply_rule(const Device& device, const LogitRule& rule, const Rows& out) {
+  if (rule.scale == 1.0f && rule.softcap == 0.0f) return;
+  const ElementwiseKernels& kernels = *device.kernels->elementwise;
+  for (int32_t row = 0; row < out.n_rows; ++row) {
+    if (rule.scale != 1.0f) kernels.scale(out.row(row), rule.scale, out.n_cols);
+    if (rule.softcap != 0.0f) kernels.softcap(out.row(row), rule.softcap, out.n_cols);
+  }
+}
+
 // Of the outputs of one item of linear_tiles.
 size_t tile_bytes(int32_t n_rows) {
   return static_cast<size_t>(std::min(n_rows, kMaxItemRows)) * kTileCols * sizeof(float);
@@ -209,14 +218,16 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
       });
 }
 
-void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight, const Rows& kept,
-                  std::span<std::byte> scratch, const LinearTileFn& fn) {
+void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
+                  const LogitRule& rule, const Rows& kept, std::span<std::byte> scratch,
+                  const LinearTileFn& fn) {
   CHECK(weight.n_in() == x.n_cols);
   CHECK(kept.n_rows <= x.n_rows && (kept.n_rows == 0 || kept.n_cols == weight.n_out()));
+  CHECK(rule.bias.empty() || rule.bias.size() == static_cast<size_t>(weight.n_out()));
   CHECK(scratch.size() >= linear_tiles_scratch_bytes(device, x.n_rows, x.n_cols));
   if (x.n_rows == 0) return;
   const int32_t n_threads = device.pool->n_threads();
-  const LinearPart part{&weight, {}, {}, false};
+  const LinearPart part{&weight, rule.bias, {}, false};
   const std::span<const LinearPart> parts(&part, 1);
   const Split split = choose_split(parts, x.n_rows, {&kTilePanels, 1},
                                    device.kernels->gemm->tile_panels, n_threads);
@@ -236,6 +247,7 @@ void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
         item.out_stride = all_kept ? kept.stride : split.item_panels * kPanelCols;
         run_item(device, inputs, part, item, thread_idx);
         const Rows out{item.out, item.n_rows, item.n_cols, item.out_stride};
+        apply_rule(device, rule, out);
         for (int64_t r = row; !all_kept && r < kept.n_rows; ++r) {
           std::copy_n(out.row(r - row), out.n_cols, kept.row(r) + col);
         }

@@ -46,12 +46,20 @@ struct LinearTile {
 inline constexpr int32_t kTileCols = 256;
 using LinearTileFn = std::function<void(const LinearTile& tile, int32_t thread_idx)>;
 
-// y = x W^T with the bits of linear. Its first kept.n_rows rows are written to `kept`; of the
-// others no more than a tile a thread is in memory. fn is called with each tile, also of kept rows,
-// by the thread that has computed it, while it is in that core's cache. Every output is in exactly
-// one tile; tiles come in any order, on any thread.
-void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight, const Rows& kept,
-                  std::span<std::byte> scratch, const LinearTileFn& fn);
+// How products become logits: cap(scale * (x W^T + bias)).
+struct LogitRule {
+  ConstVec bias;  // weight.n_out values or empty
+  float scale = 1.0f;
+  float softcap = 0.0f;  // y = cap * tanh(y / cap); 0: none
+};
+
+// y = x W^T with the bits of linear, then by the rule. Its first kept.n_rows rows are written to
+// `kept`; of the others no more than a tile a thread is in memory. fn is called with each tile,
+// also of kept rows, by the thread that has computed it, while it is in that core's cache. Every
+// output is in exactly one tile; tiles come in any order, on any thread.
+void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
+                  const LogitRule& rule, const Rows& kept, std::span<std::byte> scratch,
+                  const LinearTileFn& fn);
 
 size_t linear_tiles_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_in);
 

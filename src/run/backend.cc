@@ -31,10 +31,10 @@ class CpuBackend : public Backend {
 
   Engine& start(const Job&, const ScheduleLimits& limits) override {
     const ModelConfig& model = model_.config;
-    rope_table_ = make_rope_table(model.rope, config_.max_model_len);
+    rope_tables_ = make_rope_tables(model, config_.max_model_len);
     kv_.emplace(KvShape{config_.kv_type, model.n_layers, model.n_kv_heads, model.head_dim},
                 limits.n_blocks);
-    engine_.emplace(device_, model, weights_, rope_table_, *kv_, limits.token_budget);
+    engine_.emplace(device_, model, weights_, rope_tables_, *kv_, limits.token_budget);
     return *engine_;
   }
 
@@ -60,7 +60,7 @@ class CpuBackend : public Backend {
   ThreadPool& pool_;
   Device device_;
   Weights weights_;
-  RopeTable rope_table_;
+  std::vector<RopeTable> rope_tables_;
   std::optional<KvStorage> kv_;
   std::optional<CpuEngine> engine_;
 };

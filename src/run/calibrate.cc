@@ -179,7 +179,7 @@ class LayerTimer {
         model_(model),
         weights_(weights),
         max_rows_(rows_that_fit(device, model, max_workspace_bytes)),
-        rope_table_(make_rope_table(model.rope, kRowsPerPrompt)),
+        rope_tables_(make_rope_tables(model, kRowsPerPrompt)),
         kv_({kv_type, 1, model.n_kv_heads, model.head_dim}, max_rows_ / kKvBlockTokens + 1),
         workspace_(allocate_workspace(device, model, max_rows_)) {
     model_.n_layers = 1;
@@ -228,7 +228,7 @@ class LayerTimer {
     const std::array<KvLayer, 1> layers{kv_.layer(0)};
     OpTimes times;
     const Timer timer;
-    hidden_ = forward(device_, model_, weights_, rope_table_,
+    hidden_ = forward(device_, model_, weights_, rope_tables_,
                       {first(token_ids_), first(positions_), spans, block_ids_, {}}, layers,
                       workspace_, times);
     return timer.seconds() - times.attention;
@@ -258,7 +258,7 @@ class LayerTimer {
   ModelConfig model_;  // of one layer
   const Weights& weights_;
   int32_t max_rows_;
-  RopeTable rope_table_;
+  std::vector<RopeTable> rope_tables_;
   KvStorage kv_;
   Workspace workspace_;
   ConstRows hidden_;

@@ -11,20 +11,27 @@ namespace prefold {
 
 std::string model_digest(const ModelFile& model) {
   constexpr size_t kSampleBytes = 4096;
-  const std::span<const std::byte> bytes = model.file.bytes();
-  const auto text = [&](size_t offset, size_t n_bytes) {
+  const auto text = [&](size_t file, size_t offset, size_t n_bytes) {
+    const std::span<const std::byte> bytes = model.files[file].bytes();
     return std::string_view(reinterpret_cast<const char*>(bytes.data()) + offset, n_bytes);
   };
-  size_t header_bytes = bytes.size();
-  for (const StoredTensor& tensor : model.tensors) {
-    header_bytes = std::min(header_bytes, tensor.offset);
+  std::string sample;
+  for (size_t file = 0; file < model.files.size(); ++file) {
+    const size_t file_bytes = model.files[file].bytes().size();
+    size_t header_bytes = file_bytes;
+    for (const StoredTensor& tensor : model.tensors) {
+      if (static_cast<size_t>(tensor.file) == file) {
+        header_bytes = std::min(header_bytes, tensor.offset);
+      }
+    }
+    sample += fmt::format("{}:", file_bytes);
+    sample += text(file, 0, header_bytes);
   }
-  std::string sample = fmt::format("{}:", bytes.size());
-  sample += text(0, header_bytes);
   for (const StoredTensor& tensor : model.tensors) {
+    const auto file = static_cast<size_t>(tensor.file);
     const size_t n_bytes = std::min(tensor.n_bytes, kSampleBytes);
-    sample += text(tensor.offset, n_bytes);
-    sample += text(tensor.offset + tensor.n_bytes - n_bytes, n_bytes);
+    sample += text(file, tensor.offset, n_bytes);
+    sample += text(file, tensor.offset + tensor.n_bytes - n_bytes, n_bytes);
   }
   return "siphash128-sampled:" + to_hex(fingerprint({0, 0}, sample));
 }

@@ -23,7 +23,7 @@ constexpr int32_t kInputs = 50;  // the tokens that rows may have as their input
 struct Model {
   ModelConfig config;
   Weights weights;
-  RopeTable rope_table;
+  std::vector<RopeTable> rope_tables;
 };
 
 // `strange`: what the head's rows are: 0 random, 1 with many ties, 2 some that give NaN and
@@ -44,7 +44,7 @@ Model make_model(int32_t n_vocab, TensorType type, int strange, ThreadPool& pool
   };
   const std::vector<float> inputs = random_floats(kInputs * kHidden, rng);
   model.weights.token_embedding = pack(TensorType::kF32, std::as_bytes(std::span(inputs)), kInputs);
-  model.weights.final_norm = random_floats(kHidden, rng);
+  model.weights.final_norm.weight = random_floats(kHidden, rng);
   if (type != TensorType::kF32) {
     model.weights.lm_head =
         pack(type, random_stored(type, int64_t{n_vocab} * kHidden, rng), n_vocab);
@@ -108,7 +108,7 @@ std::vector<std::vector<float>> whole_rows(const Device& device, const Model& mo
   std::vector<float> hidden(static_cast<size_t>(n_rows) * kHidden);
   const Rows x{hidden.data(), n_rows, kHidden, kHidden};
   gather_rows(device, model.weights.token_embedding, plan.token_ids, x);
-  rmsnorm(device, x, model.weights.final_norm, model.config.norm_eps, x);
+  norm(device, x, {NormKind::kRms, model.config.norm_eps, model.weights.final_norm.weight, {}}, x);
   std::vector<float> logits(static_cast<size_t>(n_rows) * n_vocab);
   std::vector<std::byte> scratch(linear_scratch_bytes(device, n_rows, kHidden));
   linear(device, x,
@@ -148,7 +148,7 @@ int32_t check_fused(const Model& model, const Limits& limits, const Work& work) 
       CAPTURE(pool->n_threads());
       KvStorage kv({KvType::kF32, 1, 1, kHidden}, 1);
       CpuEngine engine({pool, kernels, limits.precision}, model.config, model.weights,
-                       model.rope_table, kv, limits.n_rows);
+                       model.rope_tables, kv, limits.n_rows);
       SamplerScratch scratch(n_vocab);
       std::vector<Start> starts = work.starts;
       std::vector<SamplerState> states;
@@ -257,7 +257,7 @@ TEST_CASE("a step that asks for nothing has no result") {
   const Model model = make_model(30, TensorType::kF32, 0, pool, rng);
   KvStorage kv({KvType::kF32, 1, 1, kHidden}, 1);
   CpuEngine engine({&pool, available_cpu_kernels().back()}, model.config, model.weights,
-                   model.rope_table, kv, 4);
+                   model.rope_tables, kv, 4);
   StepPlan plan;
   plan.token_ids = {1, 2};
   plan.input_slots = {0, 0};

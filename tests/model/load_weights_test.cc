@@ -32,12 +32,12 @@ TEST_CASE("every weight is loaded in its stored type and shape") {
   check_matrix(layer.up.weight, TensorType::kBF16, 64, 32);
   check_matrix(layer.down.weight, TensorType::kQ8_0, 32, 64);
   CHECK(layer.q.bias.empty());
-  REQUIRE(layer.attention_norm.size() == 32);
-  REQUIRE(layer.ffn_norm.size() == 32);
-  CHECK(layer.attention_norm[0] == layer.ffn_norm[31]);  // as the script made them
-  REQUIRE(weights.final_norm.size() == 32);
-  CHECK(weights.final_norm.front() == 0.5f);
-  CHECK(weights.final_norm.back() == 1.5f);
+  REQUIRE(layer.attention_norm.weight.size() == 32);
+  REQUIRE(layer.ffn_norm.weight.size() == 32);
+  CHECK(layer.attention_norm.weight[0] == layer.ffn_norm.weight[31]);  // as the script made them
+  REQUIRE(weights.final_norm.weight.size() == 32);
+  CHECK(weights.final_norm.weight.front() == 0.5f);
+  CHECK(weights.final_norm.weight.back() == 1.5f);
 
   size_t n_bytes = weights.token_embedding.bytes() + 5 * 32 * sizeof(float);
   for (const LayerWeights& l : weights.layers) {

@@ -52,10 +52,10 @@ TEST_CASE("a model made by gguf-py opens with the configuration it was given") {
   CHECK(config.context_length == 128);
   CHECK(config.norm_eps == 1e-5f);
   CHECK(config.tied_embeddings);
-  CHECK(config.rope.kind == RopeKind::kInterleaved);
-  CHECK(config.rope.theta == 10000.0);
-  CHECK(config.rope.rotary_dim == 8);
-  CHECK(config.rope.scaling == RopeScaling::kNone);
+  CHECK(config.ropes[0].kind == RopeKind::kInterleaved);
+  CHECK(config.ropes[0].theta == 10000.0);
+  CHECK(config.ropes[0].rotary_dim == 8);
+  CHECK(config.ropes[0].scaling == RopeScaling::kNone);
   CHECK(model.n_parameters == 20640);
   CHECK(model.chat_template == "{% for m in messages %}{{ m['content'] }}{% endfor %}");
 
@@ -93,14 +93,14 @@ TEST_CASE("the output matrix, biases and unequal heads are taken where they are 
   const ModelFile model = open_built(b);
   CHECK_FALSE(model.config.tied_embeddings);
   CHECK(model.config.head_dim == 16);
-  CHECK(model.config.rope.rotary_dim == 8);
+  CHECK(model.config.ropes[0].rotary_dim == 8);
 }
 
 TEST_CASE("RoPE scaling is read as llama.cpp reads it") {
   const auto rope_with = [](auto change) {
     GgufBuilder b = tiny_llama();
     change(b);
-    return open_built(b).config.rope;
+    return open_built(b).config.ropes[0];
   };
   RopeConfig rope = rope_with([](GgufBuilder& b) { b.set_f32("llama.rope.scale_linear", 4.0f); });
   CHECK(rope.scaling == RopeScaling::kLinear);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <span>
+#include <utility>
 
 #include "kernels/reference/elementwise.h"
 
@@ -38,13 +40,13 @@ std::span<const float> row_of(const Matrix& m, int32_t row) {
 
 }  // namespace
 
-TEST_CASE("rmsnorm: every row of a strided view by itself, in place or not") {
+TEST_CASE("norm: every row of a strided view by itself, in place or not") {
   ThreadPool pool(3);
   const Device device{&pool, &find_cpu_kernels("auto")};
   const Matrix x = random_matrix(70, 576, 1);
   const std::vector<float> gamma = random_values(576, 2);
   Matrix out = random_matrix(70, 576, 3);
-  rmsnorm(device, x.rows, gamma, 1e-5f, out.rows);
+  norm(device, x.rows, {NormKind::kRms, 1e-5f, gamma, {}}, out.rows);
   for (int32_t row = 0; row < 70; ++row) {
     const std::vector<double> exact = reference::rmsnorm(row_of(x, row), gamma, 1e-5);
     for (int32_t i = 0; i < 576; ++i) CHECK(std::abs(out.rows.row(row)[i] - exact[i]) < 1e-5);
@@ -52,7 +54,7 @@ TEST_CASE("rmsnorm: every row of a strided view by itself, in place or not") {
   CHECK(out.values[576] == random_matrix(70, 576, 3).values[576]);  // between two rows
   Matrix alone = random_matrix(1, 576, 4);
   std::memcpy(alone.values.data(), x.rows.row(42), 576 * sizeof(float));
-  rmsnorm(device, alone.rows, gamma, 1e-5f, alone.rows);
+  norm(device, alone.rows, {NormKind::kRms, 1e-5f, gamma, {}}, alone.rows);
   CHECK(std::memcmp(alone.values.data(), out.rows.row(42), 576 * sizeof(float)) == 0);
 }
 
@@ -81,19 +83,75 @@ TEST_CASE("rope: heads are rotated by their row's position, the rest of a head i
   }
 }
 
-TEST_CASE("silu_mul: gate becomes silu(gate) * up") {
+TEST_CASE("norm_heads: each head by itself, with weights for all or for each") {
   ThreadPool pool(2);
   const Device device{&pool, &find_cpu_kernels("auto")};
-  Matrix gate = random_matrix(33, 1000, 8);
-  const Matrix before = gate;
-  const Matrix up = random_matrix(33, 1000, 9);
-  silu_mul(device, {gate.values.data(), 33, 1000, gate.rows.stride}, up.rows);
-  for (int32_t row = 0; row < 33; ++row) {
-    const std::span<const float> old(before.values.data() + row * gate.rows.stride, 1000);
-    const std::vector<double> exact = reference::silu_mul(old, row_of(up, row));
-    for (int32_t i = 0; i < 1000; ++i) {
-      CHECK(std::abs(gate.values[row * gate.rows.stride + i] - exact[i]) < 1e-5);
+  constexpr int32_t kHeadDim = 24, kHeads = 3;
+  const std::vector<float> weight = random_values(kHeads * kHeadDim, 2);
+  const std::vector<float> bias = random_values(kHeads * kHeadDim, 3);
+  for (const bool each : {false, true}) {
+    for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+      const size_t n = each ? kHeads * kHeadDim : kHeadDim;
+      NormParams params{kind, 1e-5f, std::span(weight).first(n), {}};
+      if (kind == NormKind::kLayer) params.bias = std::span(bias).first(n);
+      Matrix x = random_matrix(5, kHeads * kHeadDim, 4);
+      const Matrix before = x;
+      norm_heads(device, params, kHeadDim, {x.values.data(), 5, x.rows.n_cols, x.rows.stride});
+      for (int32_t row = 0; row < 5; ++row) {
+        for (int32_t head = 0; head < kHeads; ++head) {
+          const int64_t at = row * x.rows.stride + head * kHeadDim;
+          const size_t from = each ? head * kHeadDim : 0;
+          const auto old = std::span(before.values).subspan(at, kHeadDim);
+          const auto w = std::span(weight).subspan(from, kHeadDim);
+          const std::vector<double> exact =
+              kind == NormKind::kRms
+                  ? reference::rmsnorm(old, w, 1e-5)
+                  : reference::layernorm(old, w, std::span(bias).subspan(from, kHeadDim), 1e-5);
+          for (int32_t i = 0; i < kHeadDim; ++i) {
+            CHECK(std::abs(x.values[at + i] - exact[i]) < 1e-5);
+          }
+        }
+      }
     }
+  }
+}
+
+TEST_CASE("add_norm adds what norm and add_scaled give, to the bit") {
+  ThreadPool pool(2);
+  const Device device{&pool, &find_cpu_kernels("auto")};
+  const std::vector<float> weight = random_values(100, 2);
+  const NormParams params{NormKind::kRms, 1e-5f, weight, {}};
+  Matrix x = random_matrix(40, 100, 3), fused = random_matrix(40, 100, 4);
+  Matrix normed = random_matrix(40, 100, 5), apart = fused;
+  apart.rows.data = apart.values.data();
+  norm(device, x.rows, params, normed.rows);
+  add_scaled(device, normed.rows, 0.5f, apart.rows);
+  add_norm(device, x.rows, params, 0.5f, fused.rows);
+  CHECK(fused.values == apart.values);
+}
+
+TEST_CASE("gate and activate: every row, by the activation asked for") {
+  ThreadPool pool(2);
+  const Device device{&pool, &find_cpu_kernels("auto")};
+  constexpr std::pair<Activation, double (*)(double)> kActivations[] = {
+      {Activation::kSilu, reference::silu},
+      {Activation::kGelu, reference::gelu},
+      {Activation::kGeluTanh, reference::gelu_tanh},
+      {Activation::kRelu, reference::relu}};
+  for (const auto& [activation, exact_of] : kActivations) {
+    Matrix x = random_matrix(33, 1000, 8), alone = random_matrix(33, 1000, 8);
+    const Matrix before = random_matrix(33, 1000, 8), up = random_matrix(33, 1000, 9);
+    gate(device, activation, x.rows, up.rows);
+    activate(device, activation, alone.rows);
+    int n_wrong = 0;
+    for (int32_t row = 0; row < 33; ++row) {
+      for (int32_t i = 0; i < 1000; ++i) {
+        const double exact = exact_of(before.rows.row(row)[i]);
+        n_wrong += !(std::abs(alone.rows.row(row)[i] - exact) < 1e-5);
+        n_wrong += !(std::abs(x.rows.row(row)[i] - exact * up.rows.row(row)[i]) < 1e-5);
+      }
+    }
+    CHECK(n_wrong == 0);
   }
 }
 

@@ -333,7 +333,7 @@ TEST_CASE("tiles hold every output of linear once; the kept rows are written as 
             std::vector<int32_t> n_seen(seen.size());
             std::atomic<int32_t> n_odd = 0;
             std::vector<std::byte> scratch(linear_tiles_scratch_bytes(device, n_rows, 96));
-            linear_tiles(device, x, problem.packed, {kept.data(), n_kept, n_out, a.out_stride},
+            linear_tiles(device, x, problem.packed, {}, {kept.data(), n_kept, n_out, a.out_stride},
                          scratch, [&](const LinearTile& tile, int32_t) {
                            n_odd += tile.col % kTileCols != 0;
                            n_odd += tile.out.n_cols != std::min(n_out - tile.col, kTileCols);
