@@ -11,10 +11,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <ctime>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -22,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/kernel_options.h"
 #include "apps/machine_peaks.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -30,32 +28,7 @@
 namespace prefold {
 namespace {
 
-struct Options {
-  std::string isa = "auto";
-  int32_t n_threads = usable_thread_count();
-  KvType kv_type = KvType::kF32;
-  Precision precision = Precision::kExact;
-  int32_t n_heads = 9;
-  int32_t n_kv_heads = 3;
-  int32_t head_dim = 64;
-  std::vector<int32_t> members{1, 4, 16, 64};
-  std::vector<int32_t> prefixes{256, 2048};
-  int32_t reps = 15;
-  double min_ms = 20.0;
-  int32_t cold_mib = 96;
-  bool cpu_time = false;
-  bool json = false;
-};
-
-// cpu_time: the processor time of this thread, which other programs do not lengthen.
-double now_s(bool cpu_time) {
-  if (cpu_time) {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+struct Options : TimingOptions, AttentionOptions {};
 
 // The best time of several calls, a first one not counted.
 template <typename Fn>
@@ -341,43 +314,13 @@ class Bench {
 int attention_bench(int argc, char** argv) {
   Options options;
   CLI::App app("Times attention against this machine's measured peaks.", "kernel_bench attention");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
-  app.add_option("--threads", options.n_threads)->check(CLI::Range(1, 1024));
-  app.add_option("--kv-type", options.kv_type, "f32, f16, bf16 or int8")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, KvType>{{"f32", KvType::kF32},
-                                                                        {"f16", KvType::kF16},
-                                                                        {"bf16", KvType::kBF16},
-                                                                        {"int8", KvType::kInt8}}));
-  app.add_option("--precision", options.precision,
-                 "exact or fast, which multiplies integers if --kv-type is int8")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
-          {"exact", Precision::kExact}, {"fast", Precision::kFast}}));
-  app.add_option("--heads", options.n_heads)->check(CLI::Range(1, 1024));
-  app.add_option("--kv-heads", options.n_kv_heads)->check(CLI::Range(1, 1024));
-  app.add_option("--head-dim", options.head_dim)->check(CLI::Range(1, kMaxHeadDim));
-  app.add_option("--members", options.members)->check(CLI::Range(1, 4096));
-  app.add_option("--prefixes", options.prefixes, "tokens; multiples of 32")
-      ->check(CLI::Range(32, 1 << 20));
-  app.add_option("--reps", options.reps, "least repetitions of each")->check(CLI::Range(1, 10000));
-  app.add_option("--min-ms", options.min_ms, "least measured time of each");
-  app.add_option("--cold-mib", options.cold_mib, "size of the KV caches used in turn");
-  app.add_flag("--cpu-time", options.cpu_time,
-               "measure processor time, for a busy machine; implies --threads 1");
-  app.add_flag("--json", options.json, "JSON lines");
+  options.prefixes = {256, 2048};
+  options.members = {1, 4, 16, 64};
+  add_timing_options(app, options);
+  add_attention_options(app, options);
   CLI11_PARSE(app, argc, argv);
-  if (options.cpu_time) options.n_threads = 1;
   try {
-    const int32_t n_group = options.n_heads / options.n_kv_heads;
-    if (n_group * options.n_kv_heads != options.n_heads || n_group > kMaxWalkRows) {
-      throw Error(fmt::format("--heads {}: expected a multiple of --kv-heads {}, at most {} times",
-                              options.n_heads, options.n_kv_heads, kMaxWalkRows));
-    }
-    for (const int32_t prefix : options.prefixes) {
-      if (prefix % kKvBlockTokens != 0) {
-        throw Error(
-            fmt::format("--prefixes {}: expected a multiple of {}", prefix, kKvBlockTokens));
-      }
-    }
+    check_attention_options(options);
     Bench bench(options);
     bench.shared();
     bench.prefill();

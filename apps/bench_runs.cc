@@ -74,8 +74,7 @@ WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
   needs.work = work_of(make_job(prepared, tree));
   needs.flops = flops_of(needs.work, model.config);
   const auto bytes_for = [&](int64_t n_tokens) {
-    return ((n_tokens + kKvBlockTokens - 1) / kKvBlockTokens + kSpareBlocks) *
-           config.kv_bytes_per_block;
+    return (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens * config.kv_bytes_per_block;
   };
   needs.kv_bytes = bytes_for(needs.work.rows);
   needs.least_kv_bytes = bytes_for(needs.work.longest);

@@ -12,9 +12,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <ctime>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,6 +22,7 @@
 
 #include "apps/attention_bench.h"
 #include "apps/cuda_bench.h"
+#include "apps/kernel_options.h"
 #include "apps/machine_peaks.h"
 #include "apps/peer_products.h"
 #include "base/error.h"
@@ -46,34 +45,16 @@ const std::vector<Shape> kShapes{
     {"1b.up", 2048, 8192},       {"7b.up", 4096, 14336},
 };
 
-struct Options {
-  std::string isa = "auto";
-  int32_t n_threads = usable_thread_count();
+struct Options : TimingOptions {
   std::vector<std::string> shapes;
   std::vector<std::string> types{"Q4_1", "Q8_0", "Q4_K", "Q6_K", "F16"};
   std::vector<int32_t> rows{1, 2, 4, 8, 16, 32, 64, 256, 512};
-  int32_t reps = 15;
-  double min_ms = 20.0;
-  int32_t cold_mib = 96;
-  Precision precision = Precision::kExact;
-  bool cpu_time = false;
-  bool json = false;
 };
 
 struct Sample {
   double best_s = 0.0;
   double median_s = 0.0;
 };
-
-// cpu_time: the processor time of this thread, which other programs do not lengthen.
-double now_s(bool cpu_time) {
-  if (cpu_time) {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 TensorType type_named(const std::string& name) {
   for (int64_t number = 0; number < 64; ++number) {
@@ -282,22 +263,11 @@ int main(int argc, char** argv) {
   }
   prefold::Options options;
   CLI::App app("Times prefold's kernels against this machine's measured peaks.");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
-  app.add_option("--precision", options.precision, "exact or fast")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, prefold::Precision>{
-          {"exact", prefold::Precision::kExact}, {"fast", prefold::Precision::kFast}}));
-  app.add_option("--threads", options.n_threads)->check(CLI::Range(1, 1024));
+  prefold::add_timing_options(app, options);
   app.add_option("--shapes", options.shapes, "only shapes whose names contain one of these");
   app.add_option("--types", options.types, "weight types");
   app.add_option("--rows", options.rows)->check(CLI::Range(1, 1 << 20));
-  app.add_option("--reps", options.reps, "least repetitions of each")->check(CLI::Range(1, 10000));
-  app.add_option("--min-ms", options.min_ms, "least measured time of each");
-  app.add_option("--cold-mib", options.cold_mib, "size of the weights used in turn");
-  app.add_flag("--cpu-time", options.cpu_time,
-               "measure processor time, for a busy machine; implies --threads 1");
-  app.add_flag("--json", options.json, "JSON lines");
   CLI11_PARSE(app, argc, argv);
-  if (options.cpu_time) options.n_threads = 1;
   try {
     prefold::run(options);
   } catch (const prefold::Error& error) {

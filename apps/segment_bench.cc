@@ -11,13 +11,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "apps/kernel_options.h"
 #include "base/aligned_vector.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -27,16 +26,10 @@
 namespace prefold {
 namespace {
 
-struct Options {
+struct Options : AttentionOptions {
   std::string isa = "auto";
   std::string cost_model;
-  int32_t n_heads = 9;
-  int32_t n_kv_heads = 3;
-  int32_t head_dim = 64;
-  KvType kv_type = KvType::kF32;
   int32_t own_tokens = 64;
-  std::vector<int32_t> prefixes{256, 512, 1024, 2048, 4096, 8192};
-  std::vector<int32_t> members{1, 2, 4, 8, 16, 32, 64};
   int32_t reps = 9;
 };
 
@@ -65,12 +58,6 @@ Step make_step(int32_t n_prefix_tokens, int32_t n_members, int32_t n_own_tokens)
   return step;
 }
 
-double now_s() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -89,10 +76,10 @@ double time_ratio(const Options& options, const Device& device, const Step& step
   AlignedVector<std::byte> scratch(
       attention_scratch_bytes(device, step.n_rows(), options.n_heads, options.head_dim));
   const auto seconds = [&](std::span<const SharedSegment> segments) {
-    const double begin = now_s();
+    const double begin = now_s(true);
     attention(device, {q.data(), step.n_rows(), n_cols, n_cols}, layer, step.spans, step.block_ids,
               segments, 0.1f, scratch, {out.data(), step.n_rows(), n_cols, n_cols});
-    return now_s() - begin;
+    return now_s(true) - begin;
   };
   std::vector<double> flat, shared;
   for (int32_t rep = -1; rep < options.reps; ++rep) {
@@ -152,27 +139,16 @@ void print_break_even(const Options& options) {
 int main(int argc, char** argv) {
   prefold::Options options;
   CLI::App app("Times attention over a shared prefix, read once and read by each member.");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
+  options.prefixes = {256, 512, 1024, 2048, 4096, 8192};
+  options.members = {1, 2, 4, 8, 16, 32, 64};
+  prefold::add_isa_and_reps(app, options.isa, options.reps);
+  prefold::add_attention_options(app, options);
   app.add_option("--cost-model", options.cost_model, "also print where it says sharing pays");
-  app.add_option("--heads", options.n_heads)->check(CLI::Range(1, 1024));
-  app.add_option("--kv-heads", options.n_kv_heads)->check(CLI::Range(1, 1024));
-  app.add_option("--head-dim", options.head_dim)->check(CLI::Range(1, prefold::kMaxHeadDim));
-  app.add_option("--kv-type", options.kv_type, "f32, f16, bf16 or int8")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, prefold::KvType>{{"f32", prefold::KvType::kF32},
-                                                 {"f16", prefold::KvType::kF16},
-                                                 {"bf16", prefold::KvType::kBF16},
-                                                 {"int8", prefold::KvType::kInt8}}));
   app.add_option("--own-tokens", options.own_tokens, "of each member behind the prefix")
       ->check(CLI::Range(1, 1 << 16));
-  app.add_option("--prefixes", options.prefixes, "tokens")->check(CLI::Range(32, 1 << 17));
-  app.add_option("--members", options.members)->check(CLI::Range(1, 4096));
-  app.add_option("--reps", options.reps)->check(CLI::Range(1, 10000));
   CLI11_PARSE(app, argc, argv);
   try {
-    if (options.n_heads % options.n_kv_heads != 0) {
-      throw prefold::Error("--heads must be a multiple of --kv-heads");
-    }
+    prefold::check_attention_options(options);
     prefold::print_ratios(options);
     if (!options.cost_model.empty()) prefold::print_break_even(options);
   } catch (const prefold::Error& error) {

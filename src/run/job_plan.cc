@@ -85,7 +85,7 @@ PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions&
 }
 
 int64_t blocks_of_job(const Job& job) {
-  int64_t n_blocks = kSpareBlocks;
+  int64_t n_blocks = 0;
   for (const PrefixNode& node : job.tree->nodes) {
     n_blocks += blocks_for(node.n_tokens(), kKvBlockTokens) + 1;
   }

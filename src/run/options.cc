@@ -232,15 +232,15 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
     pool_bytes = cpu_pool_bytes(options);
   }
   const int64_t n_blocks = pool_bytes / config.kv_bytes_per_block;
-  if (n_blocks <= kSpareBlocks) {
+  if (n_blocks < 1) {
     throw Error(fmt::format(
-        "the KV cache has {} bytes (--kv-memory); this model needs {} bytes for {} tokens, and "
-        "{} such blocks at least",
-        pool_bytes, config.kv_bytes_per_block, kKvBlockTokens, kSpareBlocks + 1));
+        "the KV cache has {} bytes (--kv-memory); this model needs {} bytes for a block of {} "
+        "tokens, and one block at least",
+        pool_bytes, config.kv_bytes_per_block, kKvBlockTokens));
   }
   config.n_kv_blocks = static_cast<int32_t>(std::min<int64_t>(n_blocks, INT32_MAX / 2));
 
-  const int64_t pool_tokens = int64_t{config.n_kv_blocks - kSpareBlocks} * kKvBlockTokens;
+  const int64_t pool_tokens = int64_t{config.n_kv_blocks} * kKvBlockTokens;
   config.max_model_len = options.max_model_len.value_or(
       static_cast<int32_t>(std::min<int64_t>(model.context_length, pool_tokens)));
   return config;

@@ -68,8 +68,7 @@ int32_t checked_max_tokens(const Request& request, int64_t n_prompt, const RunCo
   }
   const int32_t room = static_cast<int32_t>(config.max_model_len - n_prompt);
   const int32_t max_tokens = std::min(params.max_tokens.value_or(room), room);
-  const int64_t n_blocks =
-      blocks_for(static_cast<int32_t>(n_prompt) + max_tokens, kKvBlockTokens) + kSpareBlocks;
+  const int64_t n_blocks = blocks_for(static_cast<int32_t>(n_prompt) + max_tokens, kKvBlockTokens);
   if (n_blocks > config.n_kv_blocks) {
     throw RequestError(
         "needs_more_kv",

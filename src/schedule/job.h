@@ -56,8 +56,4 @@ struct ScheduleLimits {
   int32_t n_slots = INT32_MAX;
 };
 
-// Blocks that one sequence may need besides those for its own tokens: a copy of a shared partial
-// block at its start, and the original. A request fits if its tokens need n_blocks - 2 at most.
-inline constexpr int32_t kSpareBlocks = 2;
-
 }  // namespace prefold

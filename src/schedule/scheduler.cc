@@ -35,15 +35,14 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
       by_node_(job.sequences.size()),
       place_(job.sequences.size()),
       first_by_node_(tree_.nodes.size() + 1, 0),
-      first_leaf_end_(tree_.nodes.size()) {
+      reaches_(tree_.nodes.size()) {
   CHECK(limits.token_budget > 0);
   CHECK(!limits.policy.padded_prefill || !limits.policy.chunked_prefill);
   for (size_t i = 0; i < sequences_.size(); ++i) {
     const SequenceSpec& spec = job.sequences[i];
     sequences_[i].node = tree_.node_of_prompt[spec.prompt];
     CHECK(!job.prompts[spec.prompt].empty());
-    CHECK(blocks_for(prompt_length(sequences_[i]) + spec.max_tokens, kKvBlockTokens) +
-              kSpareBlocks <=
+    CHECK(blocks_for(prompt_length(sequences_[i]) + spec.max_tokens, kKvBlockTokens) <=
           limits.n_blocks);
   }
   std::iota(by_node_.begin(), by_node_.end(), 0);
@@ -53,7 +52,13 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     place_[by_node_[p]] = static_cast<int32_t>(p);
     const int32_t node = sequences_[by_node_[p]].node;
     ++first_by_node_[node + 1];
-    if (job.sequences[by_node_[p]].max_tokens > 1) ++nodes_[node].n_dependents;
+    const SequenceSpec& spec = job.sequences[by_node_[p]];
+    if (spec.max_tokens > 1) ++nodes_[node].n_dependents;
+    const int32_t n_prompt = tree_.nodes[node].depth_end;
+    const int32_t n_most = n_prompt + std::max(spec.max_tokens - 1, 0);
+    Reach& reach = reaches_[node];
+    reach.most = std::max(reach.most, n_most);
+    reach.sure = std::max(reach.sure, length_is_open(spec) ? n_prompt : n_most);
   }
   std::partial_sum(first_by_node_.begin(), first_by_node_.end(), first_by_node_.begin());
   for (size_t prompt = 0; prompt < job.score_top.size(); ++prompt) {
@@ -65,13 +70,11 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     const int32_t parent = tree_.nodes[i].parent;
     ++nodes_[parent].n_dependents;
     nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
-    const bool is_leaf = tree_.nodes[i].subtree_end == i + 1;
-    first_leaf_end_[i] =
-        is_leaf || !sequences_of(i).empty() ? tree_.nodes[i].depth_end : first_leaf_end_[i + 1];
+    reaches_[parent].most = std::max(reaches_[parent].most, reaches_[i].most);
+    reaches_[parent].sure = std::max(reaches_[parent].sure, reaches_[i].sure);
   }
   nodes_[0].state = NodeState::kLive;
   nodes_[0].computed_before = true;
-  nodes_[0].live_since_step = -1;
   first_unstarted_node_ = 1;
 }
 
@@ -115,9 +118,17 @@ StepPlan Scheduler::next_step() {
   const bool all_ready_run = admit_ready_sequences(plan);
   if (limits_.policy.chunked_prefill) draft_decodes(budget);
   draft_chunks(budget);
-  reserve_for_running();
-  if (all_ready_run) admit_nodes(plan, budget);
+  if (all_ready_run) {
+    reserve_for_running();
+    reserve_for_prefilling();
+    admit_nodes(plan, budget);
+  }
   if (!limits_.policy.chunked_prefill && drafts_.empty()) draft_decodes(budget);
+  if (!anything_goes_on()) {
+    admit_against_all_odds(plan, budget);
+    draft_decodes(budget);
+    if (drafts_.empty()) draft_chunks(budget);
+  }
 
   std::erase_if(drafts_, [&](const Draft& draft) {  // drafted, then yielded
     return !draft.is_node && sequences_[draft.idx].state != SequenceState::kRunning;
@@ -241,8 +252,6 @@ void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& fli
 void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight) {
   Node& node = nodes_[node_idx];
   std::erase(prefilling_, node_idx);
-  node.state = NodeState::kLive;
-  node.live_since_step = next_step_idx_;
   const int32_t row = plan.n_rows() - 1;
   if (!node.computed_before) {
     node.computed_before = true;
@@ -266,7 +275,9 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
       flight.scores.push_back({child, depth_end});
     }
   }
-  if (node.n_dependents == 0) {
+  if (node.n_dependents > 0) {
+    set_live(node_idx);
+  } else {
     node.state = NodeState::kUncomputed;
     release_later_.push_back(node_idx);
   }

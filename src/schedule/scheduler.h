@@ -2,11 +2,20 @@
 //
 // Each node of the prefix tree is prefilled once, in chunks; the sequences that end at it sample
 // their first tokens from its last row, and its children start from its blocks. Full blocks are
-// shared by reference; of a partly filled last block each dependent gets a copy, the last one the
-// block itself. A node's blocks are given up as soon as its last dependent has started, a
-// sequence's as soon as it ends. Work is admitted in depth-first order of the tree, as soon as the
-// blocks to its predicted end fit; if a prediction was too short, the least-computed sequence
-// yields its blocks and is computed again later, with the same result.
+// shared by reference. The rest of a partly filled last block is lent to one dependent at a time,
+// who writes behind the node's tokens; whoever starts meanwhile gets a copy of the block. A node's
+// blocks are given up as soon as its last dependent has started, a sequence's as soon as it ends.
+//
+// Work is admitted in depth-first order of the tree. A sequence starts as soon as the blocks to its
+// predicted end fit. A node starts if there is room for its own blocks and then for the longest way
+// down from it, besides what running sequences will take. So whenever nothing runs, the dependents
+// of the node that started last can go on one by one: while predictions hold, no computed node is
+// ever given up, however small the pool, and a request fits if its own blocks do. Room for all that
+// waits for a node in prefill comes before what stands behind it in the order.
+//
+// If a prediction was too short, the least-computed sequence yields its blocks and is computed
+// again later, with the same result. If nothing could go on otherwise, computed nodes that wait for
+// their dependents are given up, those first that are needed last.
 //
 // A backend may have several steps in flight: next_step may be called again before commit. A
 // sequence that stopped meanwhile has a superfluous row, whose sample is dropped.
@@ -59,7 +68,7 @@ struct ScheduleCounters {
 class Scheduler {
  public:
   // The job must outlive the scheduler. Each prompt's tokens plus max_tokens must fit in
-  // limits.n_blocks - kSpareBlocks blocks.
+  // limits.n_blocks blocks.
   Scheduler(const Job& job, const ScheduleLimits& limits);
 
   bool done() const { return n_ended_ == static_cast<int32_t>(sequences_.size()); }
@@ -83,7 +92,6 @@ class Scheduler {
     int32_t n_dependents = 0;      // children and sequences that have yet to start from it
     int32_t n_computed = 0;        // positions whose KV is in the table
     int32_t score_top = -1;        // the most that a prompt below asks for
-    int64_t live_since_step = 0;
     BlockTable table;
   };
   enum class SequenceState : uint8_t { kWaiting, kReady, kRunning, kEnded };
@@ -115,29 +123,45 @@ class Scheduler {
     std::vector<int32_t> ended_unsampled;  // sequences with max_tokens 0
   };
 
-  // Admission (admission.cc).
+  // Who starts (admission.cc).
   bool admit_ready_sequences(StepPlan& plan);
   void admit_nodes(StepPlan& plan, TokenBudget& budget);
-  bool waits_for_parent(int32_t node) const;
+  void admit_against_all_odds(StepPlan& plan, TokenBudget& budget);
+  bool admit_a_dependent(int32_t node, StepPlan& plan, TokenBudget& budget);
+  bool anything_goes_on() const;
+  std::optional<int32_t> next_node(int32_t& place) const;
+  std::optional<int32_t> next_to_restart(int32_t node) const;
   bool was_started(int32_t node) const;
   bool admit_node(int32_t node, StepPlan& plan, TokenBudget& budget);
-  void fill_with_whole_nodes(int32_t first_node, StepPlan& plan, TokenBudget& budget);
-  bool start_node(int32_t node, StepPlan& plan);
+  void fill_with_whole_nodes(int32_t place, StepPlan& plan, TokenBudget& budget);
+  void draft_node(int32_t node, TokenBudget& budget);
+  bool start_sequence(int32_t sequence, StepPlan& plan);
+  bool start_node(int32_t node, int32_t last_end, StepPlan& plan);
+  bool slots_suffice(int32_t node) const;
+
+  // The baseline's prefix cache (lru_prefix_cache.cc).
   void take_cached_blocks(int32_t node);
   void offer_computed_blocks(const Draft& draft);
-  bool slots_suffice(int32_t node) const;
-  bool fits(int32_t n_blocks) const { return pool_.n_free() - n_reserved_ >= n_blocks; }
+
+  // Blocks: what work will take, and who gives way (memory.cc).
+  bool fits(int64_t n_blocks) const { return pool_.n_free() - n_reserved_ >= n_blocks; }
   void reserve_for_running();
-  int32_t blocks_to_end(const Sequence& sequence) const;
-  int32_t blocks_to_first_end(int32_t node) const;
-  bool take_block_for_next_row(int32_t sequence);
-  void yield(int32_t sequence);
+  void reserve_for_prefilling();
+  int64_t blocks_waiting_below(int32_t node, int64_t enough) const;
+  int32_t predicted_end(int32_t sequence) const;
+  int32_t last_end_below(int32_t node) const;
+  int32_t blocks_at_start(int32_t node) const;
+  bool can_lend_last_block(int32_t node) const;
   bool length_is_open(const SequenceSpec& spec) const;
   int32_t predicted_length(int32_t sequence, int32_t n_sampled) const;
   BlockTable start_from(int32_t node, StepPlan& plan);
-  void drop_dependent(int32_t node);
-  void release_idle_nodes(int32_t except);
+  void set_live(int32_t node);
+  BlockTable end_live(int32_t node);
   int32_t deepest_live(int32_t node) const;
+  bool take_block_for_next_row(int32_t sequence);
+  void drop_dependent(int32_t node);
+  void yield(int32_t sequence);
+  bool give_up_a_node(int32_t for_node, bool itself_too);
 
   // Building the step (scheduler.cc).
   void draft_decodes(TokenBudget& budget);
@@ -166,11 +190,17 @@ class Scheduler {
   std::vector<Sequence> sequences_;
   std::vector<int32_t> by_node_;  // sequences ordered by node; place_ is the inverse
   std::vector<int32_t> place_;
-  std::vector<int32_t> first_by_node_;   // n_nodes + 1 offsets into by_node_
-  std::vector<int32_t> first_leaf_end_;  // depth at which the first leaf below a node ends
+  std::vector<int32_t> first_by_node_;  // n_nodes + 1 offsets into by_node_
+  // How long sequences at and below a node can become.
+  struct Reach {
+    int32_t most = 0;  // tokens with KV of the longest one, at its max_tokens
+    int32_t sure = 0;  // those that are there even if sequences of open length sample one token
+  };
+  std::vector<Reach> reaches_;  // by node
 
   int32_t first_unstarted_node_ = 0;
   std::vector<int32_t> prefilling_;     // nodes
+  std::set<int32_t> live_;              // nodes, the root apart
   std::vector<int32_t> running_;        // sequences
   std::set<int32_t> ready_;             // places in by_node_ of sequences that wait for blocks
   std::vector<int32_t> release_later_;  // nodes without dependents whose rows are still in flight
@@ -179,7 +209,7 @@ class Scheduler {
   std::vector<Draft> drafts_;
   SegmentScratch segment_scratch_;
   std::deque<InFlight> in_flight_;
-  int64_t n_reserved_ = 0;  // blocks that admitted work will still take, as predicted
+  int64_t n_reserved_ = 0;  // blocks that are free and spoken for
   int32_t n_ended_ = 0;
   int32_t n_admitted_ = 0;  // sequences whose node was started, ended ones too
   int64_t next_step_idx_ = 0;

@@ -72,7 +72,7 @@ RunOptions random_schedule(std::mt19937& random, int64_t block_bytes,
                            const std::array<std::string, 2>& priors) {
   const auto below = [&](int n) { return static_cast<int>(random() % n); };
   constexpr int32_t kBudgets[] = {1, 7, 32, 100, 256, 2048};
-  constexpr int32_t kBlocks[] = {18, 19, 24, 40, 1000};  // 18: little more than the longest request
+  constexpr int32_t kBlocks[] = {16, 17, 24, 40, 1000};  // 16: what the longest request may take
   RunOptions options;
   options.model = kModel;
   options.device = DeviceChoice::kCpu;

@@ -149,7 +149,7 @@ struct TestJob {
           most, blocks_for(static_cast<int32_t>(prompts[spec.prompt].size()) + spec.max_tokens,
                            kKvBlockTokens));
     }
-    return most + kSpareBlocks;
+    return most;
   }
   int32_t most_sequences_of_a_node() const {
     std::map<int32_t, int32_t> counts;
@@ -384,7 +384,77 @@ TEST_CASE("whole prompts, which are not cut, are packed close to the token budge
   CHECK(static_cast<double>(n_steps) < 1.1 * static_cast<double>(n_least));
 }
 
-TEST_CASE("nothing yields while predictions hold") {
+namespace {
+
+// The same sequences over a tree without sharing.
+TestJob without_sharing(const TestJob& test) {
+  TestJob flat;
+  flat.prompts = test.prompts;
+  flat.finish(false);
+  for (const SequenceSpec& spec : test.job.sequences) {
+    flat.add_sequence(spec.prompt, spec.max_tokens, spec.params->ignore_eos);
+    flat.job.sequences.back().key = spec.key;
+  }
+  return flat;
+}
+
+int64_t rows_of(const ScheduleCounters& c) {
+  return c.prefill_rows + c.decode_rows + c.recomputed_rows;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "in a pool that holds one request, a block is lent and nothing is copied or computed twice") {
+  TestJob test;
+  for (int p = 0; p < 24; ++p) {  // prefixes of 20, 45 and 50 tokens: two end in one block
+    std::vector<int32_t> prompt(20, 1);
+    prompt.insert(prompt.end(), 25, 2 + p / 12);
+    prompt.insert(prompt.end(), 5, 4 + p / 4 % 3);
+    prompt.push_back(10 + p);
+    test.prompts.push_back(prompt);
+  }
+  test.finish();
+  for (int p = 0; p < 24; ++p) test.add_sequence(p, 45, true);
+  REQUIRE(test.blocks_of_largest() == 3);
+  Recorder recorder(24);
+  const ScheduleCounters c = run(test, {64, 3, {}}, 2, recorder);
+  CHECK(c.recomputed_rows == 0);
+  CHECK(c.copied_tokens == 0);
+}
+
+TEST_CASE("the tree computes no more than a block cache does, however small the pool") {
+  std::mt19937 random(15);
+  int64_t n_tree = 0, n_lru = 0, n_again = 0;
+  for (int round = 0; round < 600; ++round) {
+    TestJob test = random_job(random);
+    const bool lengths_are_known = round % 2 == 0;
+    for (SamplingParams& params : test.params) params.ignore_eos = lengths_are_known;
+    std::fill(test.job.score_top.begin(), test.job.score_top.end(), -1);  // a cache skips such rows
+    TestJob flat = without_sharing(test);
+    const int32_t budgets[] = {1, 16, 64, 1000};
+    const int32_t slack[] = {0, 1, 3, 8, 20};
+    ScheduleLimits limits{
+        budgets[random() % 4], test.blocks_of_largest() + slack[random() % 5], {}};
+    const int32_t depth = 1 + static_cast<int32_t>(random() % 2);
+    Recorder recorder(test.job.sequences.size()), flat_recorder(test.job.sequences.size());
+    const ScheduleCounters tree = run(test, limits, depth, recorder);
+    limits.policy.lru_prefix_cache = true;
+    const ScheduleCounters lru = run(flat, limits, depth, flat_recorder);
+    if (lengths_are_known) {
+      CHECK(tree.recomputed_rows == 0);
+      CHECK(rows_of(tree) <= rows_of(lru));
+    } else {
+      n_tree += rows_of(tree);
+      n_lru += rows_of(lru);
+      n_again += tree.recomputed_rows;
+    }
+  }
+  CHECK(n_again > 0);  // some predictions were wrong
+  CHECK(n_tree < n_lru);
+}
+
+TEST_CASE("nothing yields or is given up while predictions hold") {
   std::mt19937 random(14);
   for (int round = 0; round < 400; ++round) {
     TestJob test = random_job(random, random() % 4 > 0);
@@ -400,7 +470,9 @@ TEST_CASE("nothing yields while predictions hold") {
     const ScheduleLimits limits{budgets[random() % 4],
                                 test.blocks_of_largest() + slack[random() % 5], policy};
     Recorder recorder(test.job.sequences.size());
-    CHECK(run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder).n_yields == 0);
+    const ScheduleCounters c = run(test, limits, 1 + static_cast<int32_t>(random() % 3), recorder);
+    CHECK(c.n_yields == 0);
+    CHECK(c.recomputed_rows == 0);
   }
 }
 

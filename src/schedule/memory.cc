@@ -1,0 +1,203 @@
+// Scheduler: how many blocks work will take, how they pass from a node to its dependents, and who
+// gives way when they run out.
+#include <algorithm>
+
+#include "base/check.h"
+#include "plan/prefix_groups.h"
+#include "schedule/scheduler.h"
+
+namespace prefold {
+
+// Whether the sequence may end before max_tokens, so that its length has to be predicted.
+bool Scheduler::length_is_open(const SequenceSpec& spec) const {
+  return limits_.policy.length_prediction && !spec.params->ignore_eos && spec.max_tokens > 1;
+}
+
+int32_t Scheduler::predicted_length(int32_t sequence, int32_t n_sampled) const {
+  const SequenceSpec& spec = job_.sequences[sequence];
+  if (!length_is_open(spec)) return spec.max_tokens;
+  const int32_t group = group_of_node(tree_, group_nodes_, sequences_[sequence].node);
+  return lengths_.predict(group, n_sampled, spec.max_tokens);
+}
+
+// Tokens whose KV the sequence will have in the end. The last sampled token is never computed.
+int32_t Scheduler::predicted_end(int32_t idx) const {
+  const Sequence& sequence = sequences_[idx];
+  return prompt_length(sequence) + std::max(predicted_length(idx, sequence.n_planned) - 1, 0);
+}
+
+// The same of the longest sequence at or below the node, or a little more.
+int32_t Scheduler::last_end_below(int32_t node) const {
+  const Reach& reach = reaches_[node];
+  const int32_t group = group_of_node(tree_, group_nodes_, node);
+  return std::min(reach.most,
+                  reach.sure + lengths_.predict(group, 0, LengthDistribution::kLongest) - 1);
+}
+
+void Scheduler::reserve_for_running() {
+  n_reserved_ = 0;
+  for (const int32_t i : running_) {
+    const auto n_held = static_cast<int32_t>(sequences_[i].table.blocks.size());
+    n_reserved_ += std::max(0, blocks_for(predicted_end(i), kKvBlockTokens) - n_held);
+  }
+}
+
+// What waits for the nodes in prefill goes first, all of it.
+void Scheduler::reserve_for_prefilling() {
+  for (const int32_t node : prefilling_) {
+    n_reserved_ += blocks_waiting_below(node, pool_.n_free() - n_reserved_);
+  }
+}
+
+// Blocks that all that has yet to start from the node and below it would take at once; where they
+// are more than `enough`, possibly not all of them.
+int64_t Scheduler::blocks_waiting_below(int32_t top, int64_t enough) const {
+  const int32_t n_likely =
+      lengths_.predict(group_of_node(tree_, group_nodes_, top), 0, LengthDistribution::kLongest);
+  int64_t n_blocks = 0;
+  int32_t i = top;
+  while (i < tree_.nodes[top].subtree_end && n_blocks <= enough) {
+    const PrefixNode& node = tree_.nodes[i];
+    if (i != top && was_started(i)) {
+      i = node.subtree_end;
+      continue;
+    }
+    if (i != top) {
+      n_blocks += blocks_for(node.depth_end, kKvBlockTokens) -
+                  tree_.nodes[node.parent].depth_end / kKvBlockTokens;
+    }
+    for (const int32_t s : sequences_of(i)) {
+      const SequenceSpec& spec = job_.sequences[s];
+      if (spec.max_tokens <= 1 || sequences_[s].state > SequenceState::kReady) continue;
+      const int32_t n_tokens =
+          length_is_open(spec) ? std::min(spec.max_tokens, n_likely) : spec.max_tokens;
+      n_blocks += blocks_for(node.depth_end + n_tokens - 1, kKvBlockTokens) -
+                  node.depth_end / kKvBlockTokens;
+    }
+    // One of them writes into the node's last block.
+    n_blocks -= node.depth_end % kKvBlockTokens > 0 && nodes_[i].n_dependents > 0;
+    ++i;
+  }
+  return n_blocks;
+}
+
+int32_t Scheduler::deepest_live(int32_t node) const {
+  while (nodes_[node].state != NodeState::kLive) node = tree_.nodes[node].parent;
+  return node;
+}
+
+void Scheduler::set_live(int32_t node) {
+  nodes_[node].state = NodeState::kLive;
+  live_.insert(node);
+}
+
+// The node's blocks pass to the caller.
+BlockTable Scheduler::end_live(int32_t node) {
+  CHECK(node != 0 && nodes_[node].state == NodeState::kLive);
+  nodes_[node].state = NodeState::kUncomputed;
+  live_.erase(node);
+  return std::exchange(nodes_[node].table, {});
+}
+
+// Whether nobody writes behind the node's tokens in its last block: it is held by the node alone,
+// and by those above it that end in the same block.
+bool Scheduler::can_lend_last_block(int32_t node) const {
+  const int32_t place = tree_.nodes[node].depth_end / kKvBlockTokens;
+  const int32_t block = nodes_[node].table.blocks.back();
+  int32_t n_holders = 0;
+  for (int32_t i = node; tree_.nodes[i].depth_end > place * kKvBlockTokens;
+       i = tree_.nodes[i].parent) {
+    n_holders += nodes_[i].state == NodeState::kLive && nodes_[i].table.blocks.back() == block;
+  }
+  return pool_.reference_count(block) == n_holders;
+}
+
+// Blocks that a dependent of a live node starts with without taking any from the pool.
+int32_t Scheduler::blocks_at_start(int32_t node) const {
+  const int32_t depth = tree_.nodes[node].depth_end;
+  const int32_t n_full = depth / kKvBlockTokens;
+  return depth % kKvBlockTokens > 0 && can_lend_last_block(node) ? n_full + 1 : n_full;
+}
+
+// The beginning of a dependent's table. The last dependent takes the blocks over.
+BlockTable Scheduler::start_from(int32_t node_idx, StepPlan& plan) {
+  if (node_idx == 0) return {};
+  Node& node = nodes_[node_idx];
+  CHECK(node.state == NodeState::kLive && node.n_dependents > 0);
+  const int32_t depth = tree_.nodes[node_idx].depth_end;
+  const int32_t n_shared = blocks_at_start(node_idx);
+  BlockTable table = share_table(pool_, node.table, n_shared);
+  if (n_shared < blocks_for(depth, kKvBlockTokens)) {
+    const int32_t n_rest = depth % kKvBlockTokens;
+    CHECK(grow_table(pool_, table, n_shared + 1));
+    plan.copies.push_back({node.table.blocks.back(), table.blocks.back(), n_rest});
+    counters_.copied_tokens += n_rest;
+  }
+  drop_dependent(node_idx);
+  return table;
+}
+
+void Scheduler::drop_dependent(int32_t node_idx) {
+  Node& node = nodes_[node_idx];
+  CHECK(node.n_dependents > 0);
+  if (--node.n_dependents == 0 && node.state == NodeState::kLive && node_idx != 0) {
+    BlockTable table = end_live(node_idx);
+    release_table(pool_, table);
+  }
+}
+
+// Makes sure that the sequence's next position has a block, if need be at the cost of the
+// least-computed running sequence. False if the sequence gets no row in this step.
+bool Scheduler::take_block_for_next_row(int32_t idx) {
+  Sequence& sequence = sequences_[idx];
+  const int32_t n_wanted = sequence.n_computed / kKvBlockTokens + 1;
+  while (!grow_table(pool_, sequence.table, n_wanted)) {
+    const int32_t victim =
+        *std::min_element(running_.begin(), running_.end(), [&](int32_t a, int32_t b) {
+          if (sequences_[a].n_planned != sequences_[b].n_planned) {
+            return sequences_[a].n_planned < sequences_[b].n_planned;
+          }
+          return order_of_sequence(a) > order_of_sequence(b);
+        });
+    if (running_.size() > 1) {
+      yield(victim);
+      if (victim == idx) return false;
+    } else if (!prefilling_.empty() || !give_up_a_node(sequence.node, true)) {
+      return false;  // there will be blocks when prefill or the step in flight is done
+    }
+  }
+  return true;
+}
+
+void Scheduler::yield(int32_t idx) {
+  Sequence& sequence = sequences_[idx];
+  release_table(pool_, sequence.table);
+  sequence.n_computed = 0;
+  sequence.state = SequenceState::kReady;
+  ready_.insert(place_[idx]);
+  std::erase(running_, idx);
+  ++nodes_[sequence.node].n_dependents;
+  ++counters_.n_yields;
+}
+
+// Gives up the blocks of one computed node that waits for its dependents; it is computed again when
+// they start. The last one in order first; those above `for_node` after all others, since most of
+// their blocks are its own as well. False if there is none.
+bool Scheduler::give_up_a_node(int32_t for_node, bool itself_too) {
+  const auto is_above = [&](int32_t i) {
+    return i <= for_node && for_node < tree_.nodes[i].subtree_end;
+  };
+  std::optional<int32_t> found;
+  for (auto it = live_.rbegin(); it != live_.rend() && !found; ++it) {
+    if (!is_above(*it)) found = *it;
+  }
+  for (auto it = live_.begin(); it != live_.end() && !found; ++it) {
+    if (*it != for_node || itself_too) found = *it;
+  }
+  if (!found) return false;
+  BlockTable table = end_live(*found);
+  release_table(pool_, table);
+  return true;
+}
+
+}  // namespace prefold
