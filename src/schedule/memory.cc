@@ -1,6 +1,7 @@
 // Scheduler: how many blocks work will take, how they pass from a node to its dependents, and who
 // gives way when they run out.
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "plan/prefix_groups.h"
