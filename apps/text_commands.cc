@@ -83,9 +83,10 @@ int tokenize_command(const std::string& model, bool decode) {
 int render_command(const std::string& model_path, const std::string& template_file) {
   const ModelFile model = open_model(model_path);
   TextModel text = make_text_model(model, std::time(nullptr));
-  if (!template_file.empty()) text.chat_template.emplace(read_file(template_file));
+  if (!template_file.empty()) {
+    text.chat_templates = ChatTemplates({{"default", read_file(template_file)}});
+  }
   return for_each_line([&](Json line) -> Json {
-    if (!text.chat_template) throw Error("this model has no chat template; use --template");
     // The line's members are the template's variables; what it leaves open is the model's.
     const int64_t now_unix_s = line.contains("now")
                                    ? get_integer(member(line, "now"), 0, int64_t{1} << 40)
@@ -94,9 +95,11 @@ int render_command(const std::string& model_path, const std::string& template_fi
     if (!line.contains("tools")) line["tools"] = nullptr;
     if (!line.contains("documents")) line["documents"] = nullptr;
     if (!line.contains("add_generation_prompt")) line["add_generation_prompt"] = false;
-    if (!line.contains("bos_token")) line["bos_token"] = text.bos_token;
-    if (!line.contains("eos_token")) line["eos_token"] = text.eos_token;
-    return {{"text", text.chat_template->render(line, now_unix_s)}};
+    for (const SpecialTokenName& token : text.special_tokens) {
+      if (!line.contains(token.name)) line[token.name] = token.spelling;
+    }
+    const ChatTemplate& chat_template = text.chat_templates.pick(!line["tools"].is_null());
+    return {{"text", chat_template.render(line, now_unix_s)}};
   });
 }
 

@@ -91,8 +91,13 @@ std::string tokenizer_text(const TokenizerSpec& spec) {
 }
 
 std::string template_text(const ModelFile& model) {
-  if (!model.chat_template) return "none";
-  return fmt::format("{} bytes: {}", model.chat_template->size(), printable(*model.chat_template));
+  std::string text;
+  for (const NamedTemplate& named : model.chat_format.templates) {
+    if (!text.empty()) text += "; ";
+    if (named.name != "default") text += fmt::format("\"{}\": ", printable(named.name));
+    text += fmt::format("{} bytes: {}", named.source.size(), printable(named.source));
+  }
+  return text.empty() ? "none" : text;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "model/gguf.h"
+#include "model/gguf_chat_format.h"
 #include "model/gguf_metadata.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model_tensors.h"
@@ -254,9 +255,7 @@ ModelFile load_gguf(MappedFile file) {
   std::erase_if(model.tensors, is_no_weight);
   check_model_tensors(model.path, model.config, model.tensors);
   model.tokenizer = read_tokenizer(metadata, model.config.vocab_size);
-  if (const auto text = find_string(metadata, "tokenizer.chat_template")) {
-    model.chat_template = *text;
-  }
+  model.chat_format = read_gguf_chat_format(metadata, model.tokenizer);
   for (const StoredTensor& tensor : model.tensors) model.n_parameters += n_elements(tensor);
   return model;
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "model/config.h"
 #include "model/stored_tensor.h"
 #include "model/weights.h"
+#include "tokenizer/chat_format.h"
 #include "tokenizer/tokenizer.h"
 
 namespace prefold {
@@ -22,7 +22,7 @@ struct ModelFile {
   std::string format;             // "GGUF v3", "safetensors"
   ModelConfig config;
   TokenizerSpec tokenizer;
-  std::optional<std::string> chat_template;
+  ChatFormat chat_format;
   std::vector<StoredTensor> tensors;  // under the names of model_tensors.h, whatever the format
   int64_t n_parameters = 0;
 };

@@ -51,7 +51,7 @@ struct Encode {
     return ids;
   }
   std::vector<int32_t> operator()(const ChatMessages& chat) const {
-    return text.tokenizer.encode(render_chat(text, chat), false, true);
+    return text.tokenizer.encode(render_chat(text, chat), request.add_special_tokens, true);
   }
 };
 
@@ -174,10 +174,11 @@ void add_request(Request& request, const std::vector<int32_t>& ids, const TextMo
 
 TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
   const TokenizerSpec& spec = model.tokenizer;
-  TextModel text{Tokenizer(spec), std::nullopt, {}, {}, {}, now_unix_s};
-  if (model.chat_template) text.chat_template.emplace(*model.chat_template);
-  if (spec.bos_id) text.bos_token = spec.tokens[*spec.bos_id];
-  if (spec.eos_id) text.eos_token = spec.tokens[*spec.eos_id];
+  TextModel text{Tokenizer(spec),
+                 ChatTemplates(model.chat_format.templates),
+                 model.chat_format.special_tokens,
+                 {},
+                 now_unix_s};
   for (const std::optional<int32_t>& id : {spec.eos_id, spec.eot_id}) {
     if (id) text.eos_ids.push_back(*id);
   }
@@ -185,19 +186,15 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
 }
 
 std::string render_chat(const TextModel& text, const ChatMessages& chat) {
-  if (!text.chat_template) {
-    throw RequestError("no_chat_template",
-                       "this model has no chat template; use \"prompt\" instead of \"messages\"");
-  }
+  const ChatTemplate& chat_template = text.chat_templates.pick(!chat.tools.is_null());
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();
   variables["messages"] = chat.messages;
   variables["tools"] = chat.tools;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = chat.add_generation_prompt;
-  variables["bos_token"] = text.bos_token;
-  variables["eos_token"] = text.eos_token;
+  for (const SpecialTokenName& token : text.special_tokens) variables[token.name] = token.spelling;
   if (chat.template_kwargs.is_object()) variables.update(chat.template_kwargs);
-  return text.chat_template->render(variables, text.now_unix_s);
+  return chat_template.render(variables, text.now_unix_s);
 }
 
 Request request_of(const PreparedJob& prepared, int32_t request) {

@@ -18,7 +18,7 @@
 #include "run/parameter_sets.h"
 #include "run/prompt_store.h"
 #include "schedule/job.h"
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_templates.h"
 #include "tokenizer/tokenizer.h"
 
 namespace prefold {
@@ -26,10 +26,10 @@ namespace prefold {
 // What turns a request's prompt into token ids; from the model file alone, without weights.
 struct TextModel {
   Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat_template;  // none: chat requests fail
-  std::string bos_token, eos_token;
-  std::vector<int32_t> eos_ids;  // tokens that end an answer
-  int64_t now_unix_s = 0;        // what the template sees as the time: the job's start
+  ChatTemplates chat_templates;
+  std::vector<SpecialTokenName> special_tokens;  // what templates see of them
+  std::vector<int32_t> eos_ids;                  // tokens that end an answer
+  int64_t now_unix_s = 0;  // what the template sees as the time: the job's start
 };
 TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 

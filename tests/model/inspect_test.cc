@@ -48,11 +48,13 @@ TEST_CASE("hostile text in a model does not reach the terminal") {
   GgufBuilder b = tiny_llama();
   b.set_string("general.name", "\x1b]0;owned\x07");
   b.set_string("tokenizer.chat_template", std::string(1000, '\n'));
+  b.set_string("tokenizer.chat_template.\x1b", "x");
   const TempFile file(b.build());
   const std::string text = render_inspection(open_model(file.path()));
   CHECK(text.find('\x1b') == std::string::npos);
   CHECK(text.find("name          ?]0;owned?\n") != std::string::npos);
   CHECK(text.find("chat template 1000 bytes: ????") != std::string::npos);
+  CHECK(text.find("; \"?\": 1 bytes: x\n") != std::string::npos);
 }
 
 }  // namespace

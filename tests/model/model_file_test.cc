@@ -57,7 +57,10 @@ TEST_CASE("a model made by gguf-py opens with the configuration it was given") {
   CHECK(config.ropes[0].rotary_dim == 8);
   CHECK(config.ropes[0].scaling == RopeScaling::kNone);
   CHECK(model.n_parameters == 20640);
-  CHECK(model.chat_template == "{% for m in messages %}{{ m['content'] }}{% endfor %}");
+  REQUIRE(model.chat_format.templates.size() == 1);
+  CHECK(model.chat_format.templates[0].name == "default");
+  CHECK(model.chat_format.templates[0].source ==
+        "{% for m in messages %}{{ m['content'] }}{% endfor %}");
 
   const TokenizerSpec& spec = model.tokenizer;
   CHECK(spec.model == TokenizerModel::kByteLevelBpe);

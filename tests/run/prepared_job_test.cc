@@ -23,13 +23,13 @@ struct Prepared {
   int64_t n_lines_told = 0, n_tokens_told = 0;
 };
 
-Prepared prepare(const std::string& lines, Sharing sharing = Sharing::kTree) {
+Prepared prepare_with(const ModelFile& model, const std::string& lines,
+                      Sharing sharing = Sharing::kTree) {
   const TempFile file(lines);
   RunOptions options;
   options.model = kModel;
   options.sharing = sharing;
   options.threads = 2;
-  const ModelFile model = open_model(kModel);
   const RunConfig config = resolve(options, model);
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, 0);
@@ -45,6 +45,10 @@ Prepared prepare(const std::string& lines, Sharing sharing = Sharing::kTree) {
   prepared.tree = build_prefix_tree(prepared.job.prompts.prompts());
   if (sharing == Sharing::kTree) find_repeats(prepared.job, prepared.tree);
   return prepared;
+}
+
+Prepared prepare(const std::string& lines, Sharing sharing = Sharing::kTree) {
+  return prepare_with(open_model(kModel), lines, sharing);
 }
 
 std::vector<int32_t> leaders(const PreparedJob& job) {
@@ -86,6 +90,42 @@ TEST_CASE("requests that must get the same answer have one leader, in input orde
   std::vector<int32_t> all(10);
   std::iota(all.begin(), all.end(), 0);
   CHECK(leaders(prepare(lines, Sharing::kNone).job) == all);
+}
+
+TEST_CASE("a chat gets no special tokens besides the template's own unless it asks for them") {
+  ModelFile model = open_model(kModel);
+  REQUIRE(model.tokenizer.eos_id);
+  model.tokenizer.bos_id = model.tokenizer.eos_id;
+  model.tokenizer.add_bos = true;
+  const std::string bos = model.tokenizer.tokens[*model.tokenizer.bos_id];
+  model.chat_format.special_tokens = {{"bos_token", bos}};
+  model.chat_format.templates = {{"default", "{{ bos_token }}{{ messages[0].content }}"},
+                                 {"tool_use", "{{ messages[0].content }}{{ pad_token }}"}};
+  const std::vector<PreparedJob> jobs = [&] {
+    std::vector<PreparedJob> out;
+    for (const char* rest :
+         {R"("prompt":"ab")", R"("messages":[{"role":"user","content":"ab"}])",
+          R"("messages":[{"role":"user","content":"ab"}],"tools":[])",
+          R"("messages":[{"role":"user","content":"ab"}],"add_special_tokens":true)"}) {
+      out.push_back(prepare_with(model, fmt::format("{{{}}}\n", rest)).job);
+    }
+    return out;
+  }();
+  const int32_t bos_id = *model.tokenizer.bos_id;
+  const std::vector<int32_t> once(jobs[0].prompts.prompts()[0].begin(),
+                                  jobs[0].prompts.prompts()[0].end());
+  REQUIRE(once.size() > 1);
+  REQUIRE(once[0] == bos_id);
+  REQUIRE(once[1] != bos_id);
+  const auto ids = [&](size_t job) {
+    const auto span = jobs[job].prompts.prompts()[0];
+    return std::vector<int32_t>(span.begin(), span.end());
+  };
+  CHECK(ids(1) == once);
+  CHECK(ids(2) == std::vector<int32_t>(once.begin() + 1, once.end()));
+  std::vector<int32_t> twice = once;
+  twice.insert(twice.begin(), bos_id);
+  CHECK(ids(3) == twice);
 }
 
 TEST_CASE("what a result line needs is kept") {
