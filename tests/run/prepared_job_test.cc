@@ -101,31 +101,21 @@ TEST_CASE("a chat gets no special tokens besides the template's own unless it as
   model.chat_format.special_tokens = {{"bos_token", bos}};
   model.chat_format.templates = {{"default", "{{ bos_token }}{{ messages[0].content }}"},
                                  {"tool_use", "{{ messages[0].content }}{{ pad_token }}"}};
-  const std::vector<PreparedJob> jobs = [&] {
-    std::vector<PreparedJob> out;
-    for (const char* rest :
-         {R"("prompt":"ab")", R"("messages":[{"role":"user","content":"ab"}])",
-          R"("messages":[{"role":"user","content":"ab"}],"tools":[])",
-          R"("messages":[{"role":"user","content":"ab"}],"add_special_tokens":true)"}) {
-      out.push_back(prepare_with(model, fmt::format("{{{}}}\n", rest)).job);
-    }
-    return out;
-  }();
-  const int32_t bos_id = *model.tokenizer.bos_id;
-  const std::vector<int32_t> once(jobs[0].prompts.prompts()[0].begin(),
-                                  jobs[0].prompts.prompts()[0].end());
-  REQUIRE(once.size() > 1);
-  REQUIRE(once[0] == bos_id);
-  REQUIRE(once[1] != bos_id);
-  const auto ids = [&](size_t job) {
-    const auto span = jobs[job].prompts.prompts()[0];
+  const auto ids = [&](const std::string& prompt) {
+    const Prepared prepared = prepare_with(model, "{" + prompt + "}\n");
+    REQUIRE(prepared.job.prompts.size() == 1);
+    const TokenSpan span = prepared.job.prompts[0];
     return std::vector<int32_t>(span.begin(), span.end());
   };
-  CHECK(ids(1) == once);
-  CHECK(ids(2) == std::vector<int32_t>(once.begin() + 1, once.end()));
-  std::vector<int32_t> twice = once;
-  twice.insert(twice.begin(), bos_id);
-  CHECK(ids(3) == twice);
+  const std::string chat = R"("messages":[{"role":"user","content":"ab"}])";
+  const std::vector<int32_t> plain = ids(R"("prompt":"ab","add_special_tokens":false)");
+  const int32_t bos_id = *model.tokenizer.bos_id;
+  std::vector<int32_t> once = {bos_id};
+  once.insert(once.end(), plain.begin(), plain.end());
+  CHECK(ids(R"("prompt":"ab")") == once);
+  CHECK(ids(chat) == once);
+  CHECK(ids(chat + R"(,"tools":[])") == plain);
+  CHECK(ids(chat + R"(,"tools":[],"add_special_tokens":true)") == once);
 }
 
 TEST_CASE("what a result line needs is kept") {
