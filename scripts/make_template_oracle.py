@@ -139,11 +139,53 @@ CONVERSATIONS = {
                                      {"type": "text", "text": "what is it?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "A cat"}]},
     ],
+    "text_parts": [
+        {"role": "system", "content": [{"type": "text", "text": "Be kind."}]},
+        {"role": "user", "content": [{"type": "text", "text": "One "},
+                                     {"type": "text", "text": " two"}]},
+    ],
+    "calls": [
+        {"role": "user", "content": "Weather, and a sum?"},
+        {"role": "assistant", "content": "", "tool_calls": [
+            CALL,
+            {"type": "function", "id": "call00002",
+             "function": {"name": "add", "arguments": {"a": 1.5, "b": [1, {"x": None}],
+                                                       "c": "q\"'<>&"}}}]},
+        {"role": "tool", "name": "get_weather", "tool_call_id": "call00001", "content": "1"},
+        {"role": "tool", "name": "add", "tool_call_id": "call00002", "content": "{\"sum\": 2}"},
+    ],
+    "modes": [
+        {"role": "system", "content": "Short. /no_think"},
+        {"role": "user", "content": "Go /think"},
+        {"role": "assistant", "content": "<think>\nhmm\n</think>\n\nGone."},
+    ],
     "wrong_order": [
         {"role": "assistant", "content": "I begin"},
         {"role": "assistant", "content": "and go on"},
     ],
     "unknown_role": [{"role": "wizard", "content": "Abracadabra"}],
+}
+
+
+DOCUMENTS = [{"title": "T <1>", "text": "Doc one"},
+             {"title": "U", "text": "two\nlines", "doc_id": 3}]
+
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
+
+# Sets of variables besides the messages, each for templates in which its name occurs.
+EXTRAS = {
+    "": {},
+    "add_generation_prompt": {"add_generation_prompt": True},
+    "tools": {"add_generation_prompt": True, "tools": TOOLS},
+    "enable_thinking": {"add_generation_prompt": True, "enable_thinking": False},
+    "documents": {"add_generation_prompt": True, "documents": DOCUMENTS},
+    "controls": {"add_generation_prompt": True, "documents": DOCUMENTS, "thinking": True,
+                 "available_tools": TOOLS[1:], "controls": {"citations": True, "length": "long"}},
+    "python_tools": {"python_tools": TOOLS[:1]},
+    "builtin_tools": {"builtin_tools": ["get_weather"], "date_string": "1 May 2025",
+                      "tools_in_user_message": False, "tools": TOOLS[:1]},
+    "safety_mode": {"safety_mode": "STRICT", "documents": DOCUMENTS, "tools": TOOLS},
+    "citation_mode": {"citation_mode": "accurate", "documents": DOCUMENTS},
 }
 
 
@@ -179,17 +221,15 @@ def main():
         with open(path, encoding="utf-8", newline="") as f:
             template = f.read()
         for name, messages in CONVERSATIONS.items():
-            for extra in ({}, {"add_generation_prompt": True, "tools": TOOLS},
-                          {"add_generation_prompt": True, "enable_thinking": False}):
-                variables = {"bos_token": "<s>", "eos_token": "</s>", **extra}
-                out = render(template, {"messages": messages, **variables})
-                cases.append({"template": os.path.basename(path), "conversation": name,
-                              "variables": variables, **out})
-    for case in cases:
-        if "tools" in case["variables"]:
-            case["variables"] = {**case["variables"], "tools": True}  # stands for "tools" below
-    write("chats", {"origin": origin, "now": NOW, "conversations": CONVERSATIONS, "tools": TOOLS,
-                    "cases": cases})
+            seen = []  # what changes nothing is left out
+            for extra in [word for word in EXTRAS if word in template]:
+                out = render(template, {"messages": messages, **TOKENS, **EXTRAS[extra]})
+                if out not in seen:
+                    cases.append({"template": os.path.basename(path), "conversation": name,
+                                  "extra": extra, **out})
+                seen.append(out)
+    write("chats", {"origin": origin, "now": NOW, "conversations": CONVERSATIONS,
+                    "variables": TOKENS, "extras": EXTRAS, "cases": cases})
     failed = sum("error" in c for c in cases)
     print(f"{len(snippets)} snippets, {len(cases)} chats ({failed} of them fail)")
 

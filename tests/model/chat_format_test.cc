@@ -146,9 +146,10 @@ TEST_CASE("templates of a GGUF file that are no strings, or share a name, are re
   GgufBuilder b = tiny_llama();
   b.set_u32("tokenizer.chat_template.x", 3);
   const TempFile file(b.build());
-  CHECK_THROWS_WITH_AS(open_model(file.path()),
-                       doctest::Contains("\"tokenizer.chat_template.x\" is u32 3; wanted a string"),
-                       FormatError);
+  CHECK_THROWS_WITH_AS(
+      open_model(file.path()),
+      doctest::Contains("\"tokenizer.chat_template.x\" is of type u32; wanted a string"),
+      FormatError);
   b.set_string("tokenizer.chat_template.x", "");
   b.set_string("tokenizer.chat_template.default", "");
   b.set_string("tokenizer.chat_template", "");
