@@ -143,7 +143,7 @@ double time_step(const Options& options, const Device& device, const Step& step,
       shared ? std::span(step.segments) : std::span<const SharedSegment>();
   return best_seconds(options, [&] {
     attention(device, {q.data(), step.n_rows, n_cols, n_cols}, cache.next(), step.spans,
-              step.block_ids, segments, 1.0f / std::sqrt(static_cast<float>(options.head_dim)),
+              step.block_ids, segments, {1.0f / std::sqrt(static_cast<float>(options.head_dim))},
               {static_cast<std::byte*>(scratch), n_bytes},
               {out.data(), step.n_rows, n_cols, n_cols});
   });

@@ -78,7 +78,7 @@ double time_ratio(const Options& options, const Device& device, const Step& step
   const auto seconds = [&](std::span<const SharedSegment> segments) {
     const double begin = now_s(true);
     attention(device, {q.data(), step.n_rows(), n_cols, n_cols}, layer, step.spans, step.block_ids,
-              segments, 0.1f, scratch, {out.data(), step.n_rows(), n_cols, n_cols});
+              segments, {0.1f}, scratch, {out.data(), step.n_rows(), n_cols, n_cols});
     return now_s(true) - begin;
   };
   std::vector<double> flat, shared;

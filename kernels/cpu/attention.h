@@ -54,6 +54,7 @@ struct AttentionWalk {
   int32_t n_group;  // n_rows * n_group <= kMaxWalkRows
   int32_t head_dim;
   float scale;
+  float softcap;  // scores become cap * tanh(score / cap); 0: none
 
   KvType type;
   const std::byte* k;  // the KV head's tile in block 0; later blocks' follow block_stride apart
@@ -66,6 +67,11 @@ struct AttentionWalk {
   // Otherwise every row sees all of the tiles.
   bool causal;
   int32_t first_position;
+  // Sliding windows: the first position that each of the n_rows sees; null: 0. From tile
+  // end_of_cuts on every row sees all that `causal` lets it see. A row's states are empty, with a
+  // maximum of minus infinity, until it sees something.
+  const int32_t* first_seen;
+  int32_t end_of_cuts;
 
   // State of the chunk that begin_tile lies in. A walk that begins at a multiple of kTilesPerChunk
   // starts it afresh; wherever it crosses one, and where it begins at one other than 0 unless
@@ -97,7 +103,8 @@ using AttentionWalkFn = void (*)(const AttentionWalk& walk);
 
 struct AttentionKernels {
   AttentionWalkFn walk;
-  // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is.
+  // Adds the finished chunk to the total, for n states; chunk 0 is taken over as it is, and so is
+  // the first that is not empty.
   void (*merge)(int32_t chunk_idx, int32_t n, int32_t head_dim, const AttentionState& chunk,
                 const AttentionState& total);
   // out (head_dim values) = acc * (1 / sum) of state i.

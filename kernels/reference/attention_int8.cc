@@ -29,6 +29,20 @@ float exp_nonpositive(float x) {
   return std::ldexp(p, static_cast<int>(n));
 }
 
+// Within 3e-7 of tanh(x), relatively, by the operations of kernels/cpu/simd.h.
+float tanh_of(float x) {
+  const float a = std::clamp(x, -8.7f, 8.7f), square = a * a;
+  float p = -1.290258344e-11f, q = 1.31404723e-6f;
+  for (const float c :
+       {3.1509987e-8f, 2.838718741e-5f, 3.887023784e-3f, 0.13694806f, 0.9999999991f}) {
+    p = std::fma(p, square, c);
+  }
+  for (const float c : {3.971679215e-4f, 2.731416643e-2f, 0.4702813846f, 1.0f}) {
+    q = std::fma(q, square, c);
+  }
+  return std::clamp(a * p / q, -1.0f, 1.0f);
+}
+
 // By the tree of kernels/cpu/simd.h: first j with j + 16, then with j + 8, 4, 2, 1.
 float sum_tile(const float* p) {
   float sums[kTile];
@@ -57,11 +71,13 @@ Int8Rows quantise_kv(const float* x, int64_t stride, int32_t n_positions, int32_
 }
 
 SoftmaxState attention_int8(std::span<const float> q, const Int8Rows& k, const Int8Rows& v,
-                            int32_t begin, int32_t end, float scale) {
+                            int32_t begin, int32_t end, float scale, float softcap,
+                            int32_t first_seen) {
   const int32_t head_dim = static_cast<int32_t>(q.size());
   const float largest_q = largest_magnitude(q.data(), head_dim);
   const bool any = largest_q > 0x1p-100f;
-  const float factor = any ? largest_q * (1.0f / 127.0f) * scale : 0.0f;
+  const float q_factor = any ? largest_q * (1.0f / 127.0f) * scale : 0.0f;
+  const float factor = softcap == 0.0f ? q_factor : 1.0f;
   std::vector<int32_t> quants(q.size());
   for (size_t d = 0; any && d < q.size(); ++d) {
     quants[d] = static_cast<int32_t>(std::nearbyint(q[d] * (127.0f / largest_q)));
@@ -70,16 +86,22 @@ SoftmaxState attention_int8(std::span<const float> q, const Int8Rows& k, const I
                      std::vector<float>(q.size(), 0.0f)};
   for (int32_t tile = begin; tile < end; tile += kTile) {
     const int32_t n = std::min(kTile, end - tile);
+    const int32_t first = std::max(first_seen - tile, 0);
+    if (first >= n) continue;
     float scores[kTile], p[kTile] = {}, w[kTile] = {};
-    for (int32_t j = 0; j < n; ++j) {
+    for (int32_t j = first; j < n; ++j) {
       const int8_t* key = k.quants.data() + int64_t{tile + j} * head_dim;
       int32_t dot = 0;
       for (int32_t d = 0; d < head_dim; ++d) dot += quants[static_cast<size_t>(d)] * key[d];
       scores[j] = static_cast<float>(dot) * k.scales[static_cast<size_t>(tile + j)];
+      if (softcap != 0.0f) {
+        scores[j] = softcap * tanh_of(scores[j] * (q_factor * (1.0f / softcap)));
+      }
     }
-    const float new_max = std::max(state.max, *std::max_element(scores, scores + n) * factor);
+    const float new_max =
+        std::max(state.max, *std::max_element(scores + first, scores + n) * factor);
     const float shrink = exp_nonpositive(state.max - new_max);
-    for (int32_t j = 0; j < n; ++j) {
+    for (int32_t j = first; j < n; ++j) {
       p[j] = exp_nonpositive(std::fma(scores[j], factor, -new_max));
       w[j] = p[j] * v.scales[static_cast<size_t>(tile + j)];
     }

@@ -25,8 +25,9 @@ struct SoftmaxState {
 };
 
 // The state of query q, of head_dim values, after the positions [begin, end) of one chunk, which
-// starts at `begin`.
+// starts at `begin`, of those that are not before first_seen. softcap 0: none.
 SoftmaxState attention_int8(std::span<const float> q, const Int8Rows& k, const Int8Rows& v,
-                            int32_t begin, int32_t end, float scale);
+                            int32_t begin, int32_t end, float scale, float softcap = 0.0f,
+                            int32_t first_seen = 0);
 
 }  // namespace prefold::reference

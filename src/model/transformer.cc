@@ -155,8 +155,11 @@ class CpuLayers {
   }
 
   void attend(int32_t layer_idx, const Rows& q, const Rows& out) {
-    attention(device_, first_rows(q, n_spanned_), kv_[layer_idx], rows_.spans, rows_.block_ids,
-              rows_.segments, config_.attention_scale, scratch_, first_rows(out, n_spanned_));
+    attention(
+        device_, first_rows(q, n_spanned_), kv_[layer_idx], rows_.spans, rows_.block_ids,
+        rows_.segments,
+        {config_.attention_scale, config_.attention_softcap, config_.layers[layer_idx].window},
+        scratch_, first_rows(out, n_spanned_));
     times_.attention += timer_.lap();
   }
 

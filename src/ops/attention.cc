@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "base/check.h"
 #include "ops/attention_work.h"
@@ -49,6 +50,7 @@ struct Scratch {
   StateSet spare;
   AttentionWorkList list;
   SegmentCover cover;
+  std::span<int32_t> first_seen;  // by row
 };
 
 StateSet carve_states(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim) {
@@ -70,6 +72,7 @@ Scratch carve(Carver& carver, int32_t n_rows, int32_t n_heads, int32_t head_dim)
   scratch.list.splits = carver.take<AttentionSplit>(kSpareRows);
   scratch.cover.n_tiles = carver.take<int32_t>(n_rows);
   scratch.cover.n_levels = carver.take<int32_t>(n_rows);
+  scratch.first_seen = carver.take<int32_t>(n_rows);
   return scratch;
 }
 
@@ -80,7 +83,7 @@ struct Call {
   ConstRows q;
   KvLayer kv;
   std::span<const int32_t> block_ids;
-  float scale;
+  AttentionRule rule;
   AttentionShape shape;
   StateSet chunk;
   StateSet total;
@@ -129,7 +132,8 @@ void run_work(const Call& call, WorkHead now, WorkHead next) {
   walk.n_rows = work.n_rows;
   walk.n_group = call.shape.n_group;
   walk.head_dim = call.kv.head_dim;
-  walk.scale = call.scale;
+  walk.scale = call.rule.scale;
+  walk.softcap = call.rule.softcap;
   walk.type = call.kv.type;
   walk.k = call.kv.k + tile_offset;
   walk.v = call.kv.v + tile_offset;
@@ -139,6 +143,12 @@ void run_work(const Call& call, WorkHead now, WorkHead next) {
   walk.end_tile = work.end_tile;
   walk.causal = work.causal;
   walk.first_position = work.first_position;
+  if (call.rule.window > 0) {
+    const auto first_seen = call.shape.first_seen.subspan(work.first_row, work.n_rows);
+    const int32_t last = *std::max_element(first_seen.begin(), first_seen.end());
+    walk.first_seen = first_seen.data();
+    walk.end_of_cuts = (last + kKvTileTokens - 1) / kKvTileTokens;
+  }
   walk.chunk = detached ? call.of(call.spare, kv_head, work.spare_row)
                         : call.of(call.chunk, kv_head, work.first_row);
   walk.total = call.of(call.total, kv_head, work.first_row);
@@ -203,6 +213,31 @@ void run_list(const Device& device, const Call& call, AttentionWorkList& list) {
   list.n_works = 0;
   list.n_splits = 0;
   list.n_spare_rows = 0;
+}
+
+// The first position that each row sees through a window. Rows that do not see position 0 may begin
+// inside a chunk, or behind the first one: their states are made empty.
+void open_windows(const Device& device, std::span<const RowSpan> spans, int32_t head_dim,
+                  const AttentionShape& shape, Scratch& scratch) {
+  for (const RowSpan& span : spans) {
+    for (int32_t i = 0; i < span.n_rows; ++i) {
+      scratch.first_seen[span.first_row + i] =
+          std::max(span.first_position + i - shape.window + 1, 0);
+    }
+  }
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  const int32_t n_group = shape.n_group;
+  device.pool->parallel_for(shape.n_kv_heads, [&](int64_t item, int32_t) {
+    const auto kv_head = static_cast<int32_t>(item);
+    for (int32_t row = 0; row < scratch.chunk.n_rows; ++row) {
+      if (scratch.first_seen[row] == 0) continue;
+      const AttentionState chunk = scratch.chunk.of(kv_head, row, n_group, head_dim);
+      std::fill_n(chunk.max, n_group, kLowest);
+      std::fill_n(chunk.sum, n_group, 0.0f);
+      std::fill_n(chunk.acc, n_group * padded_head_dim(head_dim), 0.0f);
+      std::fill_n(scratch.total.of(kv_head, row, n_group, head_dim).max, n_group, kLowest);
+    }
+  });
 }
 
 void check_spans(std::span<const RowSpan> spans, size_t n_block_ids, int32_t n_rows) {
@@ -315,10 +350,11 @@ AttentionWalkFn attention_walk(const Device& device, KvType type) {
 
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
-               float scale, std::span<std::byte> scratch, Rows out) {
+               const AttentionRule& rule, std::span<std::byte> scratch, Rows out) {
   CHECK(kv.head_dim > 0 && kv.head_dim <= kMaxHeadDim);
   const int32_t n_heads = q.n_cols / kv.head_dim;
-  const AttentionShape shape{n_heads / kv.n_kv_heads, kv.n_kv_heads, device.pool->n_threads()};
+  AttentionShape shape{
+      n_heads / kv.n_kv_heads, kv.n_kv_heads, device.pool->n_threads(), rule.window, {}};
   CHECK(q.n_cols == shape.n_group * kv.n_kv_heads * kv.head_dim);
   CHECK(shape.n_group >= 1 && shape.n_group <= kMaxWalkRows);
   CHECK(out.n_rows == q.n_rows && out.n_cols == q.n_cols);
@@ -327,12 +363,16 @@ void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<c
 
   Carver carver(scratch);
   Scratch s = carve(carver, q.n_rows, n_heads, kv.head_dim);
+  if (rule.window > 0) {
+    open_windows(device, spans, kv.head_dim, shape, s);
+    shape.first_seen = s.first_seen;
+  }
   const Call call{device.kernels->attention,
                   attention_walk(device, kv.type),
                   q,
                   kv,
                   block_ids,
-                  scale,
+                  rule,
                   shape,
                   s.chunk,
                   s.total,

@@ -16,14 +16,20 @@
 //     new_max) sum = total sum * a + chunk sum * b;  acc[d] = total acc[d] * a + chunk acc[d] * b
 //   out[d] = acc[d] * (1 / sum)
 //
-// with exp, exp_nonpositive and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv 1805.02867).
-// K and V are read as stored, after rounding to the KV type. Memory of positions past p may hold
-// anything, NaN too.
+// With a soft-cap, scores become cap * tanh(s[j] * (1 / cap)) before anything else is done with
+// them. With a window of w positions a row sees positions p - w + 1 .. p only: the terms of others
+// are left out, and so are tiles and chunks of which it sees nothing, so that the first chunk with
+// something to see takes the place of the first.
+//
+// with exp, exp_nonpositive, tanh and sum_lanes of kernels/cpu/simd.h (online softmax: arXiv
+// 1805.02867). K and V are read as stored, after rounding to the KV type. Memory of positions past
+// p may hold anything, NaN too.
 //
 // With Precision::kFast and an int8 cache, k[j] = k_scale[j] * kq[j] and v[j] likewise, both
 // products of a tile are sums of integers, which are exact:
 //     qq[d]   = round(q[d] * (127 / max|q|));  factor = max|q| * (1 / 127) * scale    once a row
 //     s[j]    = float(sum of qq[d] * kq[j][d]) * k_scale[j]
+//               capped: cap * tanh(s[j] * (factor * (1 / cap))); the factor below is 1 then
 //     new_max = max(max, (max of all s[j]) * factor);  correction = exp_nonpositive(max - new_max)
 //     p[j]    = exp_nonpositive(fma(s[j], factor, -new_max)), 0 for positions past the row's
 //     sum     = sum * correction + sum_lanes(p[0..15] + p[16..31])
@@ -37,7 +43,8 @@
 // A shared segment (Hydragen, arXiv 2402.05099; BatchLLM, arXiv 2412.03594) covers whole tiles and
 // hands its state on to what follows. So the bits do not depend on segments, chunks of prefill,
 // other rows, threads or the instruction set. Long lone sequences are split over the threads at the
-// chunks (LeanAttention, arXiv 2405.10480), which changes no bit either.
+// chunks (LeanAttention, arXiv 2405.10480), which changes no bit either. The rows of a segment may
+// have windows that begin inside it or behind it; tiles that no row of a work sees are not walked.
 #pragma once
 
 #include <cstddef>
@@ -77,12 +84,18 @@ void kv_append(const Device& device, ConstRows k, ConstRows v, std::span<const R
 void kv_copy(const Device& device, std::span<const BlockCopy> copies,
              std::span<const KvLayer> layers);
 
+struct AttentionRule {
+  float scale = 1.0f;    // of q k^T
+  float softcap = 0.0f;  // 0: none
+  int32_t window = 0;    // positions that a row sees at most, itself included; 0: all
+};
+
 // q, out: (n_rows, n_heads * head_dim); head h reads KV head h / (n_heads / n_kv_heads).
 // The spans cover the rows in order, without gaps. The KV of this step's rows must have been
 // appended. `scratch` as sized below for at least n_rows rows, aligned to 64 bytes.
 void attention(const Device& device, ConstRows q, const KvLayer& kv, std::span<const RowSpan> spans,
                std::span<const int32_t> block_ids, std::span<const SharedSegment> segments,
-               float scale, std::span<std::byte> scratch, Rows out);
+               const AttentionRule& rule, std::span<std::byte> scratch, Rows out);
 // The kernel that walks a cache of this type.
 AttentionWalkFn attention_walk(const Device& device, KvType type);
 size_t attention_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_heads,

@@ -27,15 +27,22 @@ struct Region {
   int32_t end_tile;  // of the last row
   bool causal;
   int32_t first_position;
+  int32_t n_tiles;  // that a block of the rows walks at most
 };
+
+// The first tile that one of the rows sees.
+int32_t first_seen_tile(const AttentionShape& shape, int32_t first_row, int32_t n_rows) {
+  if (shape.window == 0) return 0;
+  const auto rows = shape.first_seen.subspan(first_row, n_rows);
+  return *std::min_element(rows.begin(), rows.end()) / kKvTileTokens;
+}
 
 int64_t cost_of(int64_t n_tiles, int64_t n_pairs) { return n_tiles * (n_pairs + kTileFetchRows); }
 
 int64_t cost_of(const Region& region, const AttentionShape& shape) {
-  const int64_t n_tiles = region.end_tile - region.begin_tile;
   const int64_t per_block = kMaxWalkRows / shape.n_group;
   const int64_t n_blocks = (region.n_rows + per_block - 1) / per_block;
-  return n_tiles * (region.n_rows * shape.n_group + n_blocks * kTileFetchRows);
+  return region.n_tiles * (region.n_rows * shape.n_group + n_blocks * kTileFetchRows);
 }
 
 // The cost a work should have: each is done once for every KV head.
@@ -45,10 +52,9 @@ int64_t target_cost(int64_t total, const AttentionShape& shape) {
 }
 
 int32_t block_rows(const Region& region, int64_t target, const AttentionShape& shape) {
-  const int64_t n_tiles = region.end_tile - region.begin_tile;
   const int64_t least = (kMinWalkRows + shape.n_group - 1) / shape.n_group;
   const int64_t most = kMaxWalkRows / shape.n_group;
-  const int64_t wanted = (target / n_tiles - kTileFetchRows) / shape.n_group;
+  const int64_t wanted = (target / region.n_tiles - kTileFetchRows) / shape.n_group;
   const int64_t rows = std::min(std::max(wanted, least), most);
   const int64_t n_blocks = (region.n_rows + rows - 1) / rows;
   return static_cast<int32_t>((region.n_rows + n_blocks - 1) / n_blocks);
@@ -90,7 +96,8 @@ void add_region(AttentionWorkList& list, const Region& region, int64_t target,
     work.first_row = region.first_row + row;
     work.n_rows = std::min(n_block_rows, region.n_rows - row);
     work.first_block = region.first_block;
-    work.begin_tile = region.begin_tile;
+    work.begin_tile =
+        std::max(region.begin_tile, first_seen_tile(shape, work.first_row, work.n_rows));
     work.end_tile = region.end_tile;
     if (region.causal) {
       work.causal = true;
@@ -98,6 +105,7 @@ void add_region(AttentionWorkList& list, const Region& region, int64_t target,
       work.end_tile = (work.first_position + work.n_rows - 1) / kKvTileTokens + 1;
       work.last = true;
     }
+    if (work.begin_tile >= work.end_tile) continue;  // a segment before the windows of these rows
     work.cost = cost_of(work.end_tile - work.begin_tile, int64_t{work.n_rows} * shape.n_group);
     if (work.cost > target + target / 2) {
       add_split(list, work);
@@ -125,8 +133,10 @@ void for_each_of_level(std::span<const SharedSegment> segments, int32_t level,
 // Calls fn(region) for what no segment covers of each span, cut where the chunk of the rows
 // changes.
 template <typename Fn>
-void for_each_own_region(std::span<const RowSpan> spans, std::span<const int32_t> n_covered_tiles,
-                         Fn fn) {
+void for_each_own_region(std::span<const RowSpan> spans, const AttentionShape& shape,
+                         std::span<const int32_t> n_covered_tiles, Fn fn) {
+  const int32_t most_tiles =
+      (shape.window + kMaxWalkRows / shape.n_group) / kKvTileTokens + 2;  // of a block's windows
   for (size_t i = 0; i < spans.size(); ++i) {
     const RowSpan& span = spans[i];
     CHECK(span.first_position >= n_covered_tiles[i] * kKvTileTokens);
@@ -135,23 +145,32 @@ void for_each_own_region(std::span<const RowSpan> spans, std::span<const int32_t
       const int32_t n_rows =
           std::min(span.n_rows - row, kAttentionChunk - position % kAttentionChunk);
       const int32_t end_tile = (position + n_rows - 1) / kKvTileTokens + 1;
-      fn(Region{span.first_row + row, n_rows, span.first_block, n_covered_tiles[i], end_tile, true,
-                position});
+      const int32_t begin_tile =
+          std::max(n_covered_tiles[i], first_seen_tile(shape, span.first_row + row, 1));
+      const int32_t n_tiles = end_tile - begin_tile;
+      fn(Region{span.first_row + row, n_rows, span.first_block, begin_tile, end_tile, true,
+                position, shape.window == 0 ? n_tiles : std::min(n_tiles, most_tiles)});
       row += n_rows;
     }
   }
 }
 
-Region region_of(const SharedSegment& segment, std::span<const RowSpan> spans) {
+// Of no tiles if they lie before all windows.
+Region region_of(const SharedSegment& segment, std::span<const RowSpan> spans,
+                 const AttentionShape& shape) {
   const RowSpan& first = spans[segment.first_span];
   const RowSpan& last = spans[segment.first_span + segment.n_spans - 1];
+  const int32_t n_rows = last.first_row + last.n_rows - first.first_row;
+  const int32_t begin_tile = std::clamp(first_seen_tile(shape, first.first_row, n_rows),
+                                        segment.begin_block, segment.end_block);
   return {first.first_row,
-          last.first_row + last.n_rows - first.first_row,
+          n_rows,
           first.first_block,
-          segment.begin_block,
+          begin_tile,
           segment.end_block,
           false,
-          0};
+          0,
+          segment.end_block - begin_tile};
 }
 
 }  // namespace
@@ -166,11 +185,13 @@ bool add_segment_works(std::span<const RowSpan> spans, std::span<const SharedSeg
                        int32_t level, const AttentionShape& shape, const SegmentCover& cover,
                        AttentionWorkList& list) {
   int64_t total = 0;
+  bool any = false;
   for_each_of_level(segments, level, cover.n_levels, [&](const SharedSegment& segment) {
     CHECK(segment.begin_block < segment.end_block);
-    total += cost_of(region_of(segment, spans), shape);
+    total += cost_of(region_of(segment, spans, shape), shape);
+    any = true;
   });
-  if (total == 0) return false;
+  if (!any) return false;
 
   const int64_t target = target_cost(total, shape);
   for_each_of_level(segments, level, cover.n_levels, [&](const SharedSegment& segment) {
@@ -178,7 +199,8 @@ bool add_segment_works(std::span<const RowSpan> spans, std::span<const SharedSeg
       CHECK(n_tiles == segment.begin_block);
       n_tiles = segment.end_block;
     }
-    add_region(list, region_of(segment, spans), target, shape);
+    const Region region = region_of(segment, spans, shape);
+    if (region.n_tiles > 0) add_region(list, region, target, shape);
   });
   return true;
 }
@@ -186,10 +208,10 @@ bool add_segment_works(std::span<const RowSpan> spans, std::span<const SharedSeg
 void add_own_works(std::span<const RowSpan> spans, const AttentionShape& shape,
                    std::span<const int32_t> n_covered_tiles, AttentionWorkList& list) {
   int64_t total = 0;
-  for_each_own_region(spans, n_covered_tiles,
+  for_each_own_region(spans, shape, n_covered_tiles,
                       [&](const Region& region) { total += cost_of(region, shape); });
   const int64_t target = target_cost(total, shape);
-  for_each_own_region(spans, n_covered_tiles,
+  for_each_own_region(spans, shape, n_covered_tiles,
                       [&](const Region& region) { add_region(list, region, target, shape); });
 }
 

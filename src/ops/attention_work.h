@@ -44,6 +44,9 @@ struct AttentionShape {
   int32_t n_group = 1;  // query heads to a KV head
   int32_t n_kv_heads = 1;
   int32_t n_threads = 1;
+  // Sliding windows: their positions, and the first position that each row sees. 0: none.
+  int32_t window = 0;
+  std::span<const int32_t> first_seen;
 };
 
 // The works of one level of segments, or of the spans' own parts. Appends to fixed storage; how
@@ -70,7 +73,7 @@ bool add_segment_works(std::span<const RowSpan> spans, std::span<const SharedSeg
                        int32_t level, const AttentionShape& shape, const SegmentCover& cover,
                        AttentionWorkList& list);
 
-// What no segment covers.
+// What no segment covers, and the rows see.
 void add_own_works(std::span<const RowSpan> spans, const AttentionShape& shape,
                    std::span<const int32_t> n_covered_tiles, AttentionWorkList& list);
 

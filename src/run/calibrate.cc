@@ -115,7 +115,8 @@ class AttentionTimer {
     const int32_t n_rows = static_cast<int32_t>(spans.size());
     const auto read = [&] {
       attention(device_, {q_.data(), n_rows, q_cols(), q_cols()}, kv_.layer(0), spans, block_ids,
-                segments, 0.1f, scratch_, {out_.data(), n_rows, q_cols(), q_cols()});
+                segments, {0.1f, model_.attention_softcap, 0}, scratch_,
+                {out_.data(), n_rows, q_cols(), q_cols()});
     };
     read();
     const Timer timer;

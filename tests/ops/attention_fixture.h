@@ -54,8 +54,13 @@ class AttentionFixture {
            kv_block_bytes(type, shape.n_kv_heads, shape.head_dim)};
   }
 
+  // Of the rule that `run` follows.
+  float softcap = 0.0f;
+  int32_t window = 0;
+
   const KvLayer& kv() const { return kv_; }
   const HeadShape& shape() const { return shape_; }
+  AttentionRule rule() const { return {scale(), softcap, window}; }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)); }
   int32_t n_used_blocks() const { return n_used_; }
 
@@ -121,7 +126,7 @@ class AttentionFixture {
     std::memset(aligned, 0xff, bytes - 64);
     std::vector<float> out(int64_t{n_rows} * q_dim(), nan());
     attention(device, ConstRows(step.q.data() + int64_t{first} * q_dim(), n_rows, q_dim(), q_dim()),
-              kv_, shifted, step.block_ids, segments, scale(),
+              kv_, shifted, step.block_ids, segments, rule(),
               {static_cast<std::byte*>(aligned), bytes - 64},
               Rows{out.data(), n_rows, q_dim(), q_dim()});
     return out;

@@ -93,28 +93,34 @@ float weight_of(float x) {
 
 using State = reference::SoftmaxState;
 
-// The positions [begin, end) of one chunk in f32, as ops/attention.h has it word for word.
+// The positions [begin, end) of one chunk in f32, of those not before first_seen, as
+// ops/attention.h has it word for word.
 State f32_chunk(std::span<const float> q, const float* k, const float* v, int64_t stride,
-                int32_t begin, int32_t end, float scale) {
+                int32_t begin, int32_t end, int32_t first_seen, const AttentionRule& rule) {
   using namespace attention_test;
   State state{-INFINITY, 0.0f, std::vector<float>(q.size(), 0.0f)};
   for (int32_t tile = begin; tile < end; tile += kKvBlockTokens) {
     const int32_t n = std::min(kKvBlockTokens, end - tile);
+    const int32_t first = std::max(first_seen - tile, 0);
+    if (first >= n) continue;
     float w[kKvBlockTokens] = {};
     float new_max = state.max;
-    for (int32_t j = 0; j < n; ++j) {
+    for (int32_t j = first; j < n; ++j) {
       for (size_t d = 0; d < q.size(); ++d) {
-        w[j] = std::fma(q[d] * scale, k[(tile + j) * stride + d], w[j]);
+        w[j] = std::fma(q[d] * rule.scale, k[(tile + j) * stride + d], w[j]);
+      }
+      if (rule.softcap != 0.0f) {
+        w[j] = rule.softcap * tanh(broadcast(w[j] * (1.0f / rule.softcap))).v[0];
       }
       new_max = std::max(new_max, w[j]);
     }
     const float correction = weight_of(state.max - new_max);
-    for (int32_t j = 0; j < n; ++j) w[j] = weight_of(w[j] - new_max);
+    for (int32_t j = first; j < n; ++j) w[j] = weight_of(w[j] - new_max);
     state.max = new_max;
     state.sum = state.sum * correction + sum_lanes(load(w) + load(w + 16));
     for (size_t d = 0; d < q.size(); ++d) {
       state.acc[d] = state.acc[d] * correction;
-      for (int32_t j = 0; j < n; ++j) {
+      for (int32_t j = first; j < n; ++j) {
         state.acc[d] = std::fma(w[j], v[(tile + j) * stride + d], state.acc[d]);
       }
     }
@@ -125,7 +131,8 @@ State f32_chunk(std::span<const float> q, const float* k, const float* v, int64_
 // One row and head of the definition; k, v: the KV head's columns.
 std::vector<float> defined_attention(const Mode& mode, std::span<const float> q, const float* k,
                                      const float* v, int64_t stride, int32_t position,
-                                     float scale) {
+                                     const AttentionRule& rule) {
+  const int32_t first_seen = rule.window == 0 ? 0 : std::max(position - rule.window + 1, 0);
   const int32_t head_dim = static_cast<int32_t>(q.size());
   reference::Int8Rows k_rows, v_rows;
   if (mode.type == KvType::kInt8) {
@@ -136,9 +143,11 @@ std::vector<float> defined_attention(const Mode& mode, std::span<const float> q,
   for (int32_t chunk = 0; chunk <= position; chunk += kAttentionChunk) {
     const int32_t end = std::min(chunk + kAttentionChunk, position + 1);
     const State state = mode.type == KvType::kInt8
-                            ? reference::attention_int8(q, k_rows, v_rows, chunk, end, scale)
-                            : f32_chunk(q, k, v, stride, chunk, end, scale);
-    if (chunk == 0) {
+                            ? reference::attention_int8(q, k_rows, v_rows, chunk, end, rule.scale,
+                                                        rule.softcap, first_seen)
+                            : f32_chunk(q, k, v, stride, chunk, end, first_seen, rule);
+    if (end <= first_seen) continue;
+    if (chunk <= first_seen) {
       total = state;
       continue;
     }
@@ -169,7 +178,7 @@ void check_defined(const Mode& mode, const AttentionFixture& fixture, const Test
         const std::vector<float> expected = defined_attention(
             mode, std::span(step.q).subspan(at, shape.head_dim),
             step.sequences[s].k.data() + column, step.sequences[s].v.data() + column, kv_stride,
-            span.first_position + i, fixture.scale());
+            span.first_position + i, fixture.rule());
         CHECK(same_bits(expected, out.subspan(at, shape.head_dim)));
       }
     }
@@ -295,6 +304,127 @@ TEST_CASE("attention: contexts over several chunks do not depend on splits and s
                       fixture.run(device_of(eight, mode.precision), step, step.spans, segments)));
     }
     CHECK(same_bits(expected, run_row_by_row(fixture, device_of(eight, mode.precision), step)));
+  }
+}
+
+TEST_CASE("attention: windows and soft-caps, by segments, flat, row by row and on any threads") {
+  ThreadPool one(1);
+  ThreadPool five(5);
+  uint32_t seed = 700;
+  for (const auto& [window, softcap] : {std::pair{0, 2.0f},
+                                        {1, 0.0f},
+                                        {31, 0.0f},
+                                        {48, 1.5f},
+                                        {64, 0.0f},
+                                        {150, 3.0f},
+                                        {900, 0.0f}}) {
+    for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+      const Mode& mode = kModes[i / std::size(kShapes)];
+      const HeadShape& shape = kShapes[i % std::size(kShapes)];
+      CAPTURE(window);
+      CAPTURE(static_cast<int>(mode.type));
+      CAPTURE(shape.n_heads);
+      CAPTURE(shape.head_dim);
+      AttentionFixture fixture(shape, mode.type, 400, seed++);
+      fixture.window = window;
+      fixture.softcap = softcap;
+      const TestStep step = random_step(fixture, device_of(one), 1000);
+      const Device device = device_of(five, mode.precision);
+      const std::vector<float> expected =
+          fixture.run(device_of(one, mode.precision), step, step.spans, step.segments);
+      check_defined(mode, fixture, step, expected, 13);
+      CHECK(same_bits(expected, fixture.run(device, step, step.spans, step.segments)));
+      CHECK(same_bits(expected, fixture.run(device, step, step.spans, {})));
+      CHECK(same_bits(expected, run_row_by_row(fixture, device, step)));
+      CHECK(same_bits(expected, fixture.run(device, step, row_by_row(step), {})));
+      for (const CpuKernels* kernels : available_cpu_kernels()) {
+        CAPTURE(kernels->isa);
+        const Device other{&five, kernels, mode.precision};
+        if (i % 5 != 0 && kernels->isa == "scalar") continue;  // slow
+        CHECK(same_bits(expected, fixture.run(other, step, step.spans, step.segments)));
+      }
+    }
+  }
+}
+
+TEST_CASE("attention: windows over several chunks do not depend on splits and segments") {
+  ThreadPool one(1);
+  ThreadPool eight(8);
+  for (const Mode& mode : kModes) {
+    for (const int32_t window : {70, 2000, 2048, 2500, 4300}) {
+      CAPTURE(window);
+      AttentionFixture fixture({6, 2, 64}, mode.type, 700, 300);
+      fixture.window = window;
+      const Device device = device_of(one, mode.precision);
+      const TestSequence prefix = fixture.grow({}, 0, 4500, 0);
+      fixture.append(device, prefix, 0);
+      TestStep step;
+      for (const int32_t n_own : {1, 40, 2100, 8}) {
+        TestSequence member = fixture.grow(prefix, 4500, n_own, n_own == 40 ? 40 : 1);
+        fixture.append(device, member, 4480);
+        fixture.add_span(step, std::move(member));
+      }
+      const std::vector<float> expected = fixture.run(device, step, step.spans, {});
+      check_defined(mode, fixture, step, expected, 7);
+      for (const int32_t outer_end : {3, 64, 100, 128, 140}) {
+        CAPTURE(outer_end);
+        std::vector<SharedSegment> segments{{0, outer_end, 0, 4}};
+        if (outer_end < 140) segments.push_back({outer_end, 140, 1, 2});
+        CHECK(same_bits(expected, fixture.run(device, step, step.spans, segments)));
+        CHECK(same_bits(expected,
+                        fixture.run(device_of(eight, mode.precision), step, step.spans, segments)));
+      }
+      CHECK(same_bits(expected, run_row_by_row(fixture, device_of(eight, mode.precision), step)));
+    }
+  }
+}
+
+TEST_CASE("attention: what lies before a row's window is not read into its answer") {
+  ThreadPool pool(2);
+  for (const Mode& mode : kModes) {
+    const Device device = device_of(pool, mode.precision);
+    AttentionFixture fixture({8, 2, 64}, mode.type, 40, 900);
+    fixture.window = 48;
+    TestStep step;
+    fixture.add_span(step, fixture.grow({}, 0, 150, 20));
+    TestSequence& sequence = step.sequences[0];
+    fixture.append(device, sequence, 0);
+    const std::vector<float> expected = fixture.run(device, step, step.spans, {});
+    // The rows from position 137 on see nothing before 90.
+    for (int32_t i = 0; i < 90 * 2 * 64; ++i) sequence.v[i] = INFINITY;
+    fixture.append(device, sequence, 0);
+    const std::vector<float> got = fixture.run(device, step, step.spans, {});
+    const int32_t from = 7 * fixture.q_dim();
+    CHECK(same_bits(std::span(expected).subspan(from), std::span(got).subspan(from)));
+  }
+}
+
+TEST_CASE("attention: with a window and a cap the answer is close to that of double precision") {
+  ThreadPool pool(2);
+  uint32_t seed = 1000;
+  for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+    const auto& [type, precision] = kModes[i / std::size(kShapes)];
+    const HeadShape& shape = kShapes[i % std::size(kShapes)];
+    const Device device = device_of(pool, precision);
+    AttentionFixture fixture(shape, type, 400, seed++);
+    fixture.window = 100;
+    fixture.softcap = 2.0f;
+    const TestStep step = random_step(fixture, device, 1000);
+    const std::vector<float> out = fixture.run(device, step, step.spans, step.segments);
+    for (size_t s = 0; s < step.spans.size(); ++s) {
+      const RowSpan& span = step.spans[s];
+      const int64_t last_row = span.first_row + span.n_rows - 1;
+      const int32_t n_positions = step.sequences[s].n_positions;
+      const std::vector<double> expected = reference::attention(
+          std::span(step.q).subspan(last_row * fixture.q_dim(), fixture.q_dim()),
+          step.sequences[s].k, step.sequences[s].v, n_positions, shape.n_heads, shape.n_kv_heads,
+          shape.head_dim, fixture.scale(), 2.0, std::max(n_positions - 100, 0));
+      double worst = 0.0;
+      for (int32_t d = 0; d < fixture.q_dim(); ++d) {
+        worst = std::max(worst, std::abs(expected[d] - out[last_row * fixture.q_dim() + d]));
+      }
+      CHECK(worst < (precision == Precision::kExact ? 1e-5 : 3e-2));  // of values up to 1
+    }
   }
 }
 
