@@ -5,22 +5,33 @@
 namespace prefold {
 namespace {
 
+// Positions that rows at [begin, end) attend to in all, at most `window` each; 0: all before them.
+int64_t attended_by(int64_t begin, int64_t end, int64_t window) {
+  const auto up_to = [](int64_t p) { return p * (p + 1) / 2; };  // of rows [0, p), without a window
+  if (window == 0) return up_to(end) - up_to(begin);
+  const int64_t full = std::clamp(window, begin, end);  // rows from here on see a whole window
+  return up_to(full) - up_to(begin) + (end - full) * window;
+}
+
 // Rows at positions [begin, end).
-void add_rows(JobWork& work, int64_t begin, int64_t end) {
+void add_rows(JobWork& work, const ModelConfig& model, int64_t begin, int64_t end) {
   work.rows += end - begin;
-  work.attended += (begin + 1 + end) * (end - begin) / 2;
+  for (const LayerConfig& layer : model.layers) {
+    work.attended += attended_by(begin, end, layer.window);
+  }
 }
 
 }  // namespace
 
-JobWork work_of(const Job& job) {
+JobWork work_of(const Job& job, const ModelConfig& model) {
   JobWork work;
-  for (const PrefixNode& node : job.tree->nodes) add_rows(work, node.depth_begin, node.depth_end);
+  for (const PrefixNode& node : job.tree->nodes)
+    add_rows(work, model, node.depth_begin, node.depth_end);
   for (const SequenceSpec& spec : job.sequences) {
     const int64_t n_prompt = std::ssize(job.prompts[spec.prompt]);
     work.longest = std::max(work.longest, n_prompt + spec.max_tokens);
     work.sampled += spec.max_tokens;
-    if (spec.max_tokens > 0) add_rows(work, n_prompt, n_prompt + spec.max_tokens - 1);
+    if (spec.max_tokens > 0) add_rows(work, model, n_prompt, n_prompt + spec.max_tokens - 1);
   }
   return work;
 }
@@ -33,7 +44,7 @@ double flops_of(const JobWork& work, const ModelConfig& model) {
   const double layer_parameters =
       hidden * (2 * q_size + 2 * kv_size + ffn_matrices * model.ffn_size);
   return 2 * model.n_layers * layer_parameters * static_cast<double>(work.rows) +
-         4 * model.n_layers * q_size * static_cast<double>(work.attended) +
+         4 * q_size * static_cast<double>(work.attended) +
          2 * hidden * model.vocab_size * static_cast<double>(work.sampled);
 }
 

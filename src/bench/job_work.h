@@ -2,14 +2,15 @@
 // `prefold bench` counts.
 //
 //   FLOPs = 2 x matrix parameters of the layers x rows
-//         + 4 x layers x heads x head size x attended
+//         + 4 x heads x head size x attended
 //         + 2 x hidden size x vocabulary x sampled
 //
 // A row is a token that goes through the layers: each token of the prefix tree once, and each
-// sampled token but a sequence's last. A row attends to itself and all positions before it: a dot
-// product with each key and a scaled sum of the values, 2 FLOPs per element each. The LM head is
-// needed for sampled tokens only. Norms, rotary embedding, softmax and sampling count nothing.
-// Bound in seconds = FLOPs / measured peak of fused multiply-adds, all threads.
+// sampled token but a sequence's last. In each layer a row attends to itself and all positions
+// before it, or to those in the layer's window: a dot product with each key and a scaled sum of the
+// values, 2 FLOPs per element each. The LM head is needed for sampled tokens only. Norms, rotary
+// embedding, softmax and sampling count nothing. Bound in seconds = FLOPs / measured peak of fused
+// multiply-adds, all threads.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,14 @@ namespace prefold {
 
 struct JobWork {
   int64_t rows = 0;
-  int64_t attended = 0;  // positions, summed over rows
+  int64_t attended = 0;  // positions, summed over rows and layers
   int64_t sampled = 0;   // tokens
   int64_t longest = 0;   // tokens of the longest sequence, prompt and answer
 };
 
 // Of a job whose sequences all sample their max_tokens (no end tokens, no stop strings), by its
 // prefix tree.
-JobWork work_of(const Job& job);
+JobWork work_of(const Job& job, const ModelConfig& model);
 
 double flops_of(const JobWork& work, const ModelConfig& model);
 

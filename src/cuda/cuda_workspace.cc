@@ -62,7 +62,8 @@ size_t workspace_bytes(const WorkspaceShape& shape, const ModelConfig& config) {
 CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig& config,
                                  DeviceArena& arena) {
   const CudaWorkspace workspace = lay_out(shape, config, arena);
-  const RopeTable table = make_rope_table(config.ropes.front(), shape.n_positions);
+  const RopeTable table =
+      make_rope_table(config.ropes.front(), shape.n_positions, shape.n_positions);
   const auto copy = [](const std::vector<float>& from, float* to) {
     check_cuda("copy of the rotary table",
                cudaMemcpy(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice));

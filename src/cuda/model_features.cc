@@ -24,6 +24,12 @@ std::vector<std::string> missing_features(const ModelConfig& config) {
   need(config.ropes.size() != 1 ||
            any_layer([](const LayerConfig& layer) { return layer.rope_idx != 0; }),
        "layers that differ in their rotary embedding or have none");
+  need(std::any_of(config.ropes.begin(), config.ropes.end(),
+                   [](const RopeConfig& rope) {
+                     return rope.scaling == RopeScaling::kDynamic ||
+                            rope.scaling == RopeScaling::kLongRope;
+                   }),
+       "rotary scaling that depends on --max-model-len");
   need(config.has_position_embedding, "learned positions");
   need(config.attention_softcap != 0.0f, "soft-capped attention");
   need(config.embedding_scale != 1.0f, "scaled embeddings");

@@ -28,26 +28,25 @@ void scale_yarn(const RopeConfig& config, std::vector<double>& frequencies) {
 }
 
 // theta, or where it is dynamic what it has to be for so many positions.
-double theta_of(const RopeConfig& config, int32_t n_positions) {
-  if (config.scaling != RopeScaling::kDynamic || n_positions <= config.original_context) {
+double theta_of(const RopeConfig& config, int32_t max_len) {
+  if (config.scaling != RopeScaling::kDynamic || max_len <= config.original_context) {
     return config.theta;
   }
   CHECK(config.rotary_dim > 2);
-  const double growth =
-      config.factor * n_positions / config.original_context - (config.factor - 1.0);
+  const double growth = config.factor * max_len / config.original_context - (config.factor - 1.0);
   return config.theta * std::pow(growth, config.rotary_dim / (config.rotary_dim - 2.0));
 }
 
 }  // namespace
 
-std::vector<double> rope_frequencies(const RopeConfig& config, int32_t n_positions) {
+std::vector<double> rope_frequencies(const RopeConfig& config, int32_t max_len) {
   const size_t n_pairs = static_cast<size_t>(config.rotary_dim) / 2;
   const bool is_long =
-      config.scaling == RopeScaling::kLongRope && n_positions > config.original_context;
+      config.scaling == RopeScaling::kLongRope && max_len > config.original_context;
   const std::vector<float>& factors =
       is_long ? config.long_frequency_factors : config.frequency_factors;
   CHECK(factors.empty() || factors.size() == n_pairs);
-  const double theta = theta_of(config, n_positions);
+  const double theta = theta_of(config, max_len);
   std::vector<double> frequencies(n_pairs);
   for (size_t i = 0; i < n_pairs; ++i) {
     frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / config.rotary_dim);
@@ -69,8 +68,8 @@ double rope_magnitude(const RopeConfig& config) {
   return config.attn_factor * (0.1 * log_factor + 1.0);
 }
 
-RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions) {
-  const std::vector<double> frequencies = rope_frequencies(config, n_positions);
+RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions, int32_t max_len) {
+  const std::vector<double> frequencies = rope_frequencies(config, max_len);
   const double magnitude = rope_magnitude(config);
   RopeTable table;
   table.kind = config.kind;
@@ -88,9 +87,12 @@ RopeTable make_rope_table(const RopeConfig& config, int32_t n_positions) {
   return table;
 }
 
-std::vector<RopeTable> make_rope_tables(const ModelConfig& model, int32_t n_positions) {
+std::vector<RopeTable> make_rope_tables(const ModelConfig& model, int32_t n_positions,
+                                        int32_t max_len) {
   std::vector<RopeTable> tables;
-  for (const RopeConfig& rope : model.ropes) tables.push_back(make_rope_table(rope, n_positions));
+  for (const RopeConfig& rope : model.ropes) {
+    tables.push_back(make_rope_table(rope, n_positions, max_len));
+  }
   return tables;
 }
 

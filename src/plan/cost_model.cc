@@ -133,21 +133,29 @@ double tile_ns(const AttentionCosts& costs, int64_t n_pairs) {
   return n_parts * cost_at(costs.tile_ns, static_cast<double>(n_pairs) / n_parts);
 }
 
+// The first tile that a row of the span sees.
+static int32_t first_tile(const RowSpan& span, int32_t window) {
+  return window == 0 ? 0 : std::max(span.first_position - window + 1, 0) / kKvBlockTokens;
+}
+
 double attention_ns(const AttentionCosts& costs, int32_t n_group, std::span<const RowSpan> spans,
-                    std::span<const SharedSegment> segments) {
+                    std::span<const SharedSegment> segments, int32_t window) {
   std::vector<int32_t> n_covered(spans.size(), 0);
   double ns = 0;
   for (const SharedSegment& segment : segments) {
     int64_t n_rows = 0;
+    int32_t begin = segment.end_block;
     for (int32_t i = segment.first_span; i < segment.first_span + segment.n_spans; ++i) {
       n_rows += spans[i].n_rows;
       n_covered[i] = std::max(n_covered[i], segment.end_block);
+      begin = std::min(begin, first_tile(spans[i], window));
     }
-    ns += costs.segment_ns +
-          (segment.end_block - segment.begin_block) * tile_ns(costs, n_rows * n_group);
+    begin = std::max(begin, segment.begin_block);
+    ns += costs.segment_ns + (segment.end_block - begin) * tile_ns(costs, n_rows * n_group);
   }
   for (size_t i = 0; i < spans.size(); ++i) {
-    ns += (spans[i].n_blocks - n_covered[i]) * tile_ns(costs, int64_t{spans[i].n_rows} * n_group);
+    const int32_t begin = std::max(n_covered[i], first_tile(spans[i], window));
+    ns += (spans[i].n_blocks - begin) * tile_ns(costs, int64_t{spans[i].n_rows} * n_group);
   }
   return ns;
 }

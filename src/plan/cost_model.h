@@ -54,9 +54,10 @@ CostModel default_cost_model();
 double tile_ns(const AttentionCosts& costs, int64_t n_pairs);
 
 // All of a step's attention in one layer: the segments, and what they leave of each span to read by
-// itself. n_group: query heads that share a KV head.
+// itself. n_group: query heads that share a KV head. window: positions that a row sees at most;
+// 0: all.
 double attention_ns(const AttentionCosts& costs, int32_t n_group, std::span<const RowSpan> spans,
-                    std::span<const SharedSegment> segments);
+                    std::span<const SharedSegment> segments, int32_t window = 0);
 
 // The fewest rows, a multiple of 64, at which the rows per second of a step (all layers, and the
 // logits of one row) have stopped growing: within 2 % of the most among the points of layer_ns from

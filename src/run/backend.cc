@@ -31,7 +31,7 @@ class CpuBackend : public Backend {
 
   Engine& start(const Job&, const ScheduleLimits& limits) override {
     const ModelConfig& model = model_.config;
-    rope_tables_ = make_rope_tables(model, config_.max_model_len);
+    rope_tables_ = make_rope_tables(model, config_.max_model_len, config_.allowed_len);
     kv_.emplace(KvShape{config_.kv_type, model.n_layers, model.n_kv_heads, model.head_dim},
                 limits.n_blocks);
     engine_.emplace(device_, model, weights_, rope_tables_, *kv_, limits.token_budget);

@@ -180,7 +180,7 @@ class LayerTimer {
         model_(model),
         weights_(weights),
         max_rows_(rows_that_fit(device, model, max_workspace_bytes)),
-        rope_tables_(make_rope_tables(model, kRowsPerPrompt)),
+        rope_tables_(make_rope_tables(model, kRowsPerPrompt, kRowsPerPrompt)),
         kv_({kv_type, 1, model.n_kv_heads, model.head_dim}, max_rows_ / kKvBlockTokens + 1),
         workspace_(allocate_workspace(device, model, max_rows_)) {
     model_.n_layers = 1;

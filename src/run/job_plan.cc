@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -61,11 +62,15 @@ std::vector<int32_t> sequences_by_node(const Job& job) {
 }
 
 double step_ns(const StepPlan& plan, const ScheduleLimits& limits, const CostModel& costs,
-               int32_t n_layers) {
+               const ModelConfig& model) {
+  std::map<int32_t, int32_t> n_layers;  // by window
+  for (const LayerConfig& layer : model.layers) ++n_layers[layer.window];
+  double ns = model.n_layers * cost_at(costs.layer_ns, plan.n_rows());
+  for (const auto& [window, n] : n_layers) {
+    ns += n * attention_ns(costs.attention, limits.n_group, plan.spans, plan.segments, window);
+  }
   const int32_t n_logit_rows = logit_row_count(plan);
-  return n_layers * (cost_at(costs.layer_ns, plan.n_rows()) +
-                     attention_ns(costs.attention, limits.n_group, plan.spans, plan.segments)) +
-         (n_logit_rows > 0 ? cost_at(costs.sample_ns, n_logit_rows) : 0.0);
+  return ns + (n_logit_rows > 0 ? cost_at(costs.sample_ns, n_logit_rows) : 0.0);
 }
 
 }  // namespace
@@ -146,7 +151,7 @@ std::optional<Forecast> forecast(const Job& job, const RunConfig& config, const 
   double ns = 0;
   while (!scheduler.done()) {
     const StepPlan plan = scheduler.next_step();
-    ns += step_ns(plan, limits, costs, model.n_layers);
+    ns += step_ns(plan, limits, costs, model);
     foretold.n_samples += std::ssize(plan.samples);
     StepResult result;
     result.step_idx = plan.step_idx;

@@ -241,6 +241,7 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
   config.n_kv_blocks = static_cast<int32_t>(std::min<int64_t>(n_blocks, INT32_MAX / 2));
 
   const int64_t pool_tokens = int64_t{config.n_kv_blocks} * kKvBlockTokens;
+  config.allowed_len = options.max_model_len.value_or(model.context_length);
   config.max_model_len = options.max_model_len.value_or(
       static_cast<int32_t>(std::min<int64_t>(model.context_length, pool_tokens)));
   return config;

@@ -75,6 +75,8 @@ struct RunConfig {
   int32_t token_budget = 0;
   int32_t threads = 0;
   int32_t max_model_len = 0;
+  // The same before the KV pool limits it: scaled rotary embeddings go by it.
+  int32_t allowed_len = 0;
   KvType kv_type = KvType::kF32;
   int32_t n_kv_blocks = 0;  // that the pool may have at most
   int64_t kv_bytes_per_block = 0;

@@ -22,9 +22,15 @@ struct Example {
   }
 };
 
+ModelConfig one_layer(int32_t window = 0) {
+  ModelConfig model;
+  model.layers.push_back({.window = window});
+  return model;
+}
+
 TEST_CASE("a prompt alone: its tokens and all sampled ones but the last go through the layers") {
   const Example example({{1, 2, 3}}, {4});
-  const JobWork work = work_of(example.job);
+  const JobWork work = work_of(example.job, one_layer());
   CHECK(work.rows == 3 + 3);
   CHECK(work.attended == 1 + 2 + 3 + 4 + 5 + 6);
   CHECK(work.sampled == 4);
@@ -33,11 +39,21 @@ TEST_CASE("a prompt alone: its tokens and all sampled ones but the last go throu
 
 TEST_CASE("a shared prefix counts once, a prompt that is only scored samples nothing") {
   const Example example({{1, 2, 3, 4}, {1, 2, 9}, {1, 2, 3, 4}}, {1, 2, 0});
-  const JobWork work = work_of(example.job);
+  const JobWork work = work_of(example.job, one_layer());
   CHECK(work.rows == 2 + 2 + 1 + 1);
   CHECK(work.attended == (1 + 2) + (3 + 4) + 3 + 4);
   CHECK(work.sampled == 3);
   CHECK(work.longest == 5);
+}
+
+TEST_CASE("through a window a row attends to no more than the window's positions") {
+  const Example example({{1, 2, 3}}, {4});
+  CHECK(work_of(example.job, one_layer(2)).attended == 1 + 2 + 2 + 2 + 2 + 2);
+  CHECK(work_of(example.job, one_layer(4)).attended == 1 + 2 + 3 + 4 + 4 + 4);
+  CHECK(work_of(example.job, one_layer(100)).attended == 1 + 2 + 3 + 4 + 5 + 6);
+  ModelConfig two = one_layer(2);
+  two.layers.push_back({});
+  CHECK(work_of(example.job, two).attended == 11 + 21);
 }
 
 TEST_CASE("FLOPs are two a multiply-add: matrices by row, keys and values by position, LM head") {
@@ -51,8 +67,10 @@ TEST_CASE("FLOPs are two a multiply-add: matrices by row, keys and values by pos
   model.vocab_size = 100;
   const double q = 8 * 12, kv = 8 * 6, ffn = 8 * 16;
   CHECK(flops_of({1, 0, 0, 0}, model) == 2 * 2 * (2 * q + 2 * kv + 3 * ffn));
-  CHECK(flops_of({0, 1, 0, 0}, model) == 2 * 2 * 2 * 12);
+  CHECK(flops_of({0, 1, 0, 0}, model) == 2 * 2 * 12);
   CHECK(flops_of({0, 0, 1, 0}, model) == 2 * 8 * 100);
+  model.has_gate = false;
+  CHECK(flops_of({1, 0, 0, 0}, model) == 2 * 2 * (2 * q + 2 * kv + 2 * ffn));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ Outcome try_open(const std::string& path) {
   try {
     const ModelFile model = open_model(path);
     CHECK(!render_inspection(model).empty());
-    make_rope_tables(model.config, 4);
+    make_rope_tables(model.config, 4, 4);
     return Outcome::kModel;
   } catch (const Error& error) {
     CHECK(std::string(error.what()).size() < 2000);

@@ -358,6 +358,37 @@ TEST_CASE("tiles hold every output of linear once; the kept rows are written as 
   }
 }
 
+TEST_CASE(
+    "a rule's bias, scale and cap are in the tiles and in the kept rows before fn sees them") {
+  std::mt19937 rng(13);
+  ThreadPool three(3);
+  const Problem problem = make_problem({TensorType::kQ4_1, 96, 1000, true}, three, rng);
+  constexpr int32_t kRows = 70, kKept = 40;
+  const Activations a = make_activations(problem.shape, kRows, rng);
+  for (const CpuKernels* kernels : available_cpu_kernels()) {
+    CAPTURE(kernels->isa);
+    const Device device{&three, kernels};
+    std::vector<float> wanted = linear_out(device, problem, a, kRows);
+    for (int64_t row = 0; row < kRows; ++row) {
+      float* const values = wanted.data() + row * a.out_stride;
+      kernels->elementwise->scale(values, 0.5f, 1000);
+      kernels->elementwise->softcap(values, 2.0f, 1000);
+    }
+    std::vector<float> kept = a.out, seen = a.out;
+    std::vector<std::byte> scratch(linear_tiles_scratch_bytes(device, kRows, 96));
+    linear_tiles(device, {a.x.data(), kRows, 96, a.x_stride}, problem.packed,
+                 {problem.bias, 0.5f, 2.0f}, {kept.data(), kKept, 1000, a.out_stride}, scratch,
+                 [&](const LinearTile& tile, int32_t) {
+                   for (int64_t r = 0; r < tile.out.n_rows; ++r) {
+                     std::copy_n(tile.out.row(r), tile.out.n_cols,
+                                 seen.begin() + (tile.row + r) * a.out_stride + tile.col);
+                   }
+                 });
+    CHECK(same_bits(seen, wanted));
+    CHECK(std::equal(kept.begin(), kept.begin() + kKept * a.out_stride, wanted.begin()));
+  }
+}
+
 TEST_CASE("no rows is no work") {
   std::mt19937 rng(7);
   ThreadPool pool(1);

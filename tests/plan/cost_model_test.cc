@@ -55,7 +55,11 @@ TEST_CASE("attention is the segments and what they leave to each span") {
   const std::vector<RowSpan> spans{{0, 1, 96, 0, 4}, {1, 1, 96, 4, 4}, {2, 2, 70, 8, 3}};
   CHECK(attention_ns(costs, 2, spans, {}) == 4 * 10 + 4 * 10 + 3 * 14);
   const std::vector<SharedSegment> segments{{0, 1, 0, 3}, {1, 3, 0, 2}};
+  CHECK(attention_ns(costs, 2, spans, {}, 1 << 20) == attention_ns(costs, 2, spans, {}));
   CHECK(attention_ns(costs, 2, spans, segments) == (5 + 22) + (5 + 2 * 14) + 10 + 10 + 2 * 14);
+  // Through a window of 33 the spans see from tiles 2, 2 and 1 on.
+  CHECK(attention_ns(costs, 2, spans, {}, 33) == 2 * 10 + 2 * 10 + 2 * 14);
+  CHECK(attention_ns(costs, 2, spans, segments, 33) == 5 + (5 + 14) + 10 + 10 + 2 * 14);
 }
 
 TEST_CASE("the token budget is where rows per second stop growing") {
