@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
   try {
     const ModelFile model = open_model(file.path());
     CHECK(!render_inspection(model).empty());
-    make_rope_table(model.config.rope, 4);
+    make_rope_tables(model.config, 4, 4);
     load_weights(model, pool);
     const ChatTemplates templates(model.chat_format.templates);
     use_tokenizer(model);
