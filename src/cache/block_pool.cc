@@ -1,19 +1,13 @@
 #include "cache/block_pool.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "base/check.h"
 
 namespace prefold {
 
-BlockPool::BlockPool(int32_t n_blocks, ReuseOrder order) : order_(order), blocks_(n_blocks) {
-  for (int32_t i = 0; i < n_blocks; ++i) {
-    free_.push_back(i);
-    blocks_[i].free_place = std::prev(free_.end());
-  }
-}
+BlockPool::BlockPool(int32_t n_blocks, ReuseOrder order) : order_(order), n_blocks_(n_blocks) {}
 
 void BlockPool::take(int32_t block) {
   free_.erase(blocks_[block].free_place);
@@ -22,6 +16,11 @@ void BlockPool::take(int32_t block) {
 }
 
 std::optional<int32_t> BlockPool::allocate() {
+  const auto n_known = static_cast<int32_t>(blocks_.size());
+  if (n_known < n_blocks_ && (order_ == ReuseOrder::kOldestFirst || free_.empty())) {
+    free_.push_front(n_known);
+    blocks_.emplace_back().free_place = free_.begin();
+  }
   if (free_.empty()) return std::nullopt;
   const int32_t block = free_.front();
   if (const uint64_t content = std::exchange(blocks_[block].content, 0); content != 0) {

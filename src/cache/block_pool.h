@@ -32,8 +32,10 @@ class BlockPool {
   std::optional<int32_t> take_content(uint64_t content);
 
   int32_t reference_count(int32_t block) const { return blocks_[block].n_references; }
-  int32_t n_blocks() const { return static_cast<int32_t>(blocks_.size()); }
-  int32_t n_free() const { return static_cast<int32_t>(free_.size()); }
+  int32_t n_blocks() const { return n_blocks_; }
+  int32_t n_free() const {
+    return static_cast<int32_t>(free_.size()) + n_blocks_ - static_cast<int32_t>(blocks_.size());
+  }
   int32_t n_used() const { return n_blocks() - n_free(); }
   int32_t peak_used() const { return peak_used_; }
 
@@ -46,8 +48,9 @@ class BlockPool {
   void take(int32_t block);
 
   ReuseOrder order_;
-  std::vector<Block> blocks_;
-  std::list<int32_t> free_;  // handed out from the front
+  int32_t n_blocks_;
+  std::vector<Block> blocks_;  // that were ever handed out: most of a large pool may never be
+  std::list<int32_t> free_;    // of them; handed out from the front
   std::unordered_map<uint64_t, int32_t> block_of_content_;
   int32_t peak_used_ = 0;
 };

@@ -207,7 +207,9 @@ void Scheduler::admit_against_all_odds(StepPlan& plan, TokenBudget& budget) {
   CHECK(node);
   const int32_t base = deepest_live(tree_.nodes[*node].parent);
   while (!start_node(*node, last_end, plan)) {
-    if (!give_up_a_node(base, false)) last_end = 0;
+    if (give_up_a_node(base, false)) continue;
+    CHECK(last_end > 0);
+    last_end = 0;
   }
   draft_node(*node, budget);
 }
