@@ -21,7 +21,7 @@ BlockTable share_table(BlockPool& pool, const BlockTable& table, int32_t n_block
 
 void release_table(BlockPool& pool, BlockTable& table) {
   for (int32_t block : table.blocks) pool.drop_reference(block);
-  table.blocks = {};  // with its memory: most tables of a large job are done with
+  table = BlockTable();  // with its memory: most tables of a large job are done with
 }
 
 }  // namespace prefold

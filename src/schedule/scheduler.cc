@@ -376,7 +376,7 @@ void Scheduler::end_sequence(int32_t idx, bool stopped, StepSink& sink) {
     }
   }
   sequence.state = SequenceState::kEnded;
-  sequence.sampled = {};
+  sequence.sampled = std::vector<int32_t>();  // with its memory, which = {} would keep
   ++n_ended_;
   sink.on_end(idx);
 }
