@@ -27,6 +27,7 @@ TEST_CASE("a shared prefix frees its blocks only after the last member has finis
   BlockTable b = share_table(pool, prefix, 1);
   REQUIRE(grow_table(pool, b, 2));
   release_table(pool, prefix);
+  CHECK(prefix.blocks.capacity() == 0);  // nothing of it is kept
   CHECK(pool.n_used() == 3);
   release_table(pool, a);
   CHECK(pool.n_used() == 2);  // b holds the first block of the prefix and one of its own
