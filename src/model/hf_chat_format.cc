@@ -67,11 +67,14 @@ const Json& member(const Json& object, const char* key) {
 
 void add_template(const fs::path& path, std::string name, const Json& source,
                   std::vector<NamedTemplate>& out) {
-  const std::string key = fmt::format("chat_template\" named \"{}", name);
-  if (!source.is_string()) throw_wanted(path, key, source, "a string");
+  if (!source.is_string()) {
+    throw FormatError(fmt::format("{}: the chat template {} is {}; wanted a string", path.string(),
+                                  quoted_name(name), source.type_name()));
+  }
   for (const NamedTemplate& other : out) {
     if (other.name == name) {
-      throw FormatError(fmt::format("{}: there are two \"{}\"", path.string(), key));
+      throw FormatError(
+          fmt::format("{}: there are two chat templates {}", path.string(), quoted_name(name)));
     }
   }
   if (out.size() == kMaxTemplates) {

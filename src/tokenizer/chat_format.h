@@ -24,4 +24,7 @@ struct ChatFormat {
   std::vector<SpecialTokenName> special_tokens;
 };
 
+// A template's name as messages show it: in quotes, ASCII with JSON's escapes, cut after 64 bytes.
+std::string quoted_name(const std::string& name);
+
 }  // namespace prefold

@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* kDefault = "default";
 constexpr const char* kToolUse = "tool_use";
+constexpr size_t kMaxNames = 8;  // in a message
 
 std::variant<ChatTemplate, std::string> compile(const std::string& source) {
   try {
@@ -24,8 +25,8 @@ ChatTemplates::ChatTemplates(const std::vector<NamedTemplate>& templates) {
   for (const NamedTemplate& named : templates) {
     if (named.name == kDefault || named.name == kToolUse) {
       entries_.push_back({named.name, compile(named.source)});
-    } else {
-      other_names_ += fmt::format("{}\"{}\"", other_names_.empty() ? "" : ", ", named.name);
+    } else if (++n_others_ <= kMaxNames) {
+      other_names_ += (other_names_.empty() ? "" : ", ") + quoted_name(named.name);
     }
   }
 }
@@ -50,10 +51,11 @@ const ChatTemplate& ChatTemplates::pick(bool has_tools) const {
                                    "only; {}",
                                    kAdvice));
   }
-  if (!other_names_.empty()) {
-    throw RequestError("no_chat_template",
-                       fmt::format("this model's chat templates are {}; none is \"{}\"; {}",
-                                   other_names_, kDefault, kAdvice));
+  if (n_others_ > 0) {
+    throw RequestError(
+        "no_chat_template",
+        fmt::format("this model's chat templates are {}{}; none is \"{}\"; {}", other_names_,
+                    n_others_ > kMaxNames ? ", ..." : "", kDefault, kAdvice));
   }
   throw RequestError("no_chat_template",
                      fmt::format("this model has no chat template; {}", kAdvice));

@@ -1,6 +1,7 @@
 // A model's chat templates, compiled, and which of them a request gets.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,7 +28,8 @@ class ChatTemplates {
     std::variant<ChatTemplate, std::string> compiled;  // or why it is not
   };
   std::vector<Entry> entries_;
-  std::string other_names_;  // of templates that no request gets, for messages
+  size_t n_others_ = 0;      // templates that no request gets
+  std::string other_names_;  // of the first of those, for messages
 };
 
 }  // namespace prefold

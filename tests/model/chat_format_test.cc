@@ -101,10 +101,10 @@ TEST_CASE("what is wrong with a file is said with its name and key") {
   CHECK(error(R"({"chat_template": ["x"]})") ==
         "tokenizer_config.json: \"name\" of a \"chat_template\" is null; wanted a string");
   CHECK(error(R"({"chat_template": [{"name": "a"}]})") ==
-        "tokenizer_config.json: \"chat_template\" named \"a\" is null; wanted a string");
+        "tokenizer_config.json: the chat template \"a\" is null; wanted a string");
   CHECK(error(R"({"chat_template": [{"name": "a", "template": ""},
                                     {"name": "a", "template": ""}]})") ==
-        "tokenizer_config.json: there are two \"chat_template\" named \"a\"");
+        "tokenizer_config.json: there are two chat templates \"a\"");
   CHECK(error(R"({"eos_token": ["</s>"]})") ==
         "tokenizer_config.json: \"eos_token\" is array; wanted a string, or an object with a "
         "string \"content\"");

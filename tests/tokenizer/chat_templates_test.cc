@@ -38,6 +38,15 @@ TEST_CASE("without a template for a request the error says which there are") {
         "use \"prompt\" instead of \"messages\"");
 }
 
+TEST_CASE("hostile names of templates make short and plain messages") {
+  std::vector<NamedTemplate> templates;
+  for (int i = 0; i < 1000; ++i) templates.push_back({"\x1b\xff" + std::string(1000, 'x'), ""});
+  const std::string message = pick(templates, false);
+  CHECK(message.size() < 1000);
+  CHECK(message.find("\"\\u001b\\ufffdxxx") != std::string::npos);
+  CHECK(message.find(", ...; none is \"default\"") != std::string::npos);
+}
+
 TEST_CASE("a template that does not compile fails only the requests that would get it") {
   const std::vector<NamedTemplate> templates = {
       {"default", "a"}, {"tool_use", "\n{% if %}"}, {"rag", "{{"}};
