@@ -11,10 +11,11 @@ std::vector<double> attention(std::span<const float> q, std::span<const float> k
                               int32_t n_kv_heads, int32_t head_dim, double scale, double softcap,
                               int32_t first_seen) {
   std::vector<double> out(q.size(), 0.0);
-  std::vector<double> weights(n_positions, -std::numeric_limits<double>::infinity());
+  std::vector<double> weights(n_positions);
   const int64_t kv_stride = int64_t{n_kv_heads} * head_dim;
   for (int32_t head = 0; head < n_heads; ++head) {
     const int64_t column = int64_t{head / (n_heads / n_kv_heads)} * head_dim;
+    std::fill(weights.begin(), weights.end(), -std::numeric_limits<double>::infinity());
     for (int32_t j = first_seen; j < n_positions; ++j) {
       double dot = 0.0;
       for (int32_t d = 0; d < head_dim; ++d) {
