@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/data/models/tiny_bpe.gguf and tiny_spm.gguf: llama-architecture models of a few
-hundred kilobytes with random weights, for tests of the whole path from text to tokens.
+"""Writes tests/data/models/tiny_{bpe,spm,odd}.gguf: llama-architecture models of a few
+hundred kilobytes at most with random weights, for tests of the whole path from text to tokens.
 
 The weights are scaled so that the most probable token usually leads by far: greedy continuations
 are then decided by the model, not by rounding. Between them the two models hold every tensor type
@@ -283,7 +283,22 @@ def make_tiny_spm():
     finish(writer)
 
 
+def make_tiny_odd():
+    """A vocabulary of an odd size, as many models have: nothing rounds it up."""
+    shape = hidden, _, _, _, _ = 64, 2, 1, 32, 96
+    writer = new_writer("tiny_odd")
+    add_architecture(writer, shape, n_layers=1, context=512, theta=10000.0)
+    vocab = add_bpe_vocabulary(writer, 301)
+    tensors = TensorWriter(writer)
+    tensors.matrix("token_embd.weight", (vocab, hidden), Type.Q4_0, 0.3)
+    add_layers(tensors, shape, [(Type.Q4_0, Type.Q4_0, Type.Q4_0, Type.Q8_0, Type.Q4_1, Type.Q4_1,
+                                 Type.F16)])
+    tensors.vector("output_norm.weight", hidden, mean=1.6)
+    finish(writer)
+
+
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     make_tiny_bpe()
     make_tiny_spm()
+    make_tiny_odd()

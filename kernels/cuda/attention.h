@@ -106,7 +106,7 @@ struct AttentionArgs {
 
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;  // n_heads / n_kv_heads is 1 to 16
-  int32_t head_dim = 0;    // 16, 32, 48, 64, 80, 96, 128 or 256
+  int32_t head_dim = 0;    // 16, 32, 48, 64, 80, 96, 112, 128 or 256
   float scale = 0.0f;      // > 0
   int32_t window = 0;      // a row sees its last `window` positions, its own included; 0: all
   float soft_cap = 0.0f;   // scores become soft_cap * tanh(score / soft_cap); 0: none

@@ -29,6 +29,8 @@ cudaError_t with_head_dim(int32_t head_dim, Fn fn) {
       return fn(std::integral_constant<int, 80>());
     case 96:
       return fn(std::integral_constant<int, 96>());
+    case 112:
+      return fn(std::integral_constant<int, 112>());
     case 128:
       return fn(std::integral_constant<int, 128>());
     case 256:

@@ -34,6 +34,7 @@ CublasApi load() {
   find(library, PREFOLD_EXPORTED(cublasSetWorkspace), api.set_workspace);
   find(library, PREFOLD_EXPORTED(cublasSetMathMode), api.set_math_mode);
   find(library, PREFOLD_EXPORTED(cublasGemmEx), api.gemm_ex);
+  find(library, PREFOLD_EXPORTED(cublasGetProperty), api.get_property);
   find(library, PREFOLD_EXPORTED(cublasGetStatusName), api.status_name);
   find(library, PREFOLD_EXPORTED(cublasGetStatusString), api.status_string);
   return api;
@@ -44,6 +45,15 @@ CublasApi load() {
 const CublasApi& cublas() {
   static const CublasApi api = load();
   return api;
+}
+
+std::string cublas_version() {
+  const auto part = [](libraryPropertyType which) {
+    int value = 0;
+    check_cublas("cublasGetProperty", cublas().get_property(which, &value));
+    return value;
+  };
+  return fmt::format("{}.{}.{}", part(MAJOR_VERSION), part(MINOR_VERSION), part(PATCH_LEVEL));
 }
 
 void check_cublas(const char* what, cublasStatus_t status) {

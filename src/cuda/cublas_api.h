@@ -4,6 +4,8 @@
 
 #include <cublas_v2.h>
 
+#include <string>
+
 namespace prefold::cuda {
 
 struct CublasApi {
@@ -18,12 +20,16 @@ struct CublasApi {
                             int k, const void* alpha, const void* a, cudaDataType, int lda,
                             const void* b, cudaDataType, int ldb, const void* beta, void* c,
                             cudaDataType, int ldc, cublasComputeType_t, cublasGemmAlgo_t) = nullptr;
+  decltype(&cublasGetProperty) get_property = nullptr;
   decltype(&cublasGetStatusName) status_name = nullptr;
   decltype(&cublasGetStatusString) status_string = nullptr;
 };
 
 // Throws Error naming the library, and the function if it is that which is missing.
 const CublasApi& cublas();
+
+// Of the library that was loaded: "13.1.0".
+std::string cublas_version();
 
 // Throws Error "CUDA: <what>: <cuBLAS's message> (<its name>)".
 void check_cublas(const char* what, cublasStatus_t status);

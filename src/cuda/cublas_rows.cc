@@ -51,7 +51,8 @@ int32_t measure_one(const LinearContext& context, const DeviceLinear& measured,
   const int32_t n_in = measured.weight.n_in, n_out = measured.weight.n_out;
   const auto n_rows = static_cast<size_t>(buffers.max_rows);
   CHECK(buffers.x.size() >= n_rows * static_cast<size_t>(n_in) * 2);
-  CHECK(buffers.out.size() >= n_rows * static_cast<size_t>(n_out) * 2);
+  const size_t out_bytes = buffers.output == GemmOutput::kStore ? 2 : 4;
+  CHECK(buffers.out.size() >= n_rows * static_cast<size_t>(n_out) * out_bytes);
   Event begin, end;
   const auto time_ms = [&](bool use_cublas, int32_t rows) {
     LinearContext chosen = context;
@@ -59,7 +60,7 @@ int32_t measure_one(const LinearContext& context, const DeviceLinear& measured,
     chosen.cublas_rows = {0, 0, 0};
     const auto run = [&] {
       linear(chosen, {buffers.x.data(), buffers.type, rows, n_in}, measured,
-             {buffers.out.data(), n_out, GemmOutput::kStore});
+             {buffers.out.data(), n_out, buffers.output});
     };
     run();  // the first may load code
     double best_ms = std::numeric_limits<double>::infinity();
@@ -76,11 +77,16 @@ int32_t measure_one(const LinearContext& context, const DeviceLinear& measured,
 
 }  // namespace
 
-int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows) {
+int32_t last_measured_rows(int32_t max_rows) {
+  if (max_rows < kLeastRows) return 0;
   int32_t n_rows = kLeastRows;
   while (n_rows <= max_rows / 2) n_rows *= 2;
+  return n_rows;
+}
+
+int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows) {
   int32_t found = CublasRows::kNever;
-  for (; n_rows >= kLeastRows && n_rows <= max_rows; n_rows /= 2) {
+  for (int32_t n_rows = last_measured_rows(max_rows); n_rows >= kLeastRows; n_rows /= 2) {
     if (time_ms(true, n_rows) >= time_ms(false, n_rows)) break;
     found = n_rows;
   }

@@ -10,17 +10,29 @@
 
 namespace prefold::cuda {
 
+// For the layers by format, and for the LM head, whose product goes to f32 and has more outputs
+// than any other.
+struct CublasChoice {
+  CublasRows layers;
+  int32_t output = CublasRows::kNever;
+};
+
 // Milliseconds that a product of n_rows rows takes, by cuBLAS or by our kernel.
 using TimeLinearFn = std::function<double(bool use_cublas, int32_t n_rows)>;
 
-// The least of the row counts 32, 64, 128, ... up to max_rows such that cuBLAS is faster there and
-// at all larger ones of them; CublasRows::kNever if it is not at the last.
+// The largest of the row counts that are measured, 32, 64, 128, ..., up to max_rows; 0 if there is
+// none.
+int32_t last_measured_rows(int32_t max_rows);
+
+// The least of these counts such that cuBLAS is faster there and at all larger ones of them;
+// CublasRows::kNever if it is not at the last.
 int32_t find_cublas_rows(const TimeLinearFn& time_ms, int32_t max_rows);
 
 // Device memory for measuring, 16-byte aligned: x holds max_rows rows of the longest n_in, of any
-// numbers; out, which is overwritten, as many of the largest n_out. Both of type T.
+// numbers, in T; out, which is overwritten, as many of the largest n_out, as `output` says.
 struct MeasuringBuffers {
   FloatType type = FloatType::kF16;  // T: kF16 or kBf16
+  GemmOutput output = GemmOutput::kStore;
   int32_t max_rows = 0;
   std::span<std::byte> x, out;
 };

@@ -24,7 +24,7 @@ constexpr int32_t kMaxLogitRows = 256;
 constexpr int32_t kMostMeasuredRows = 1024;
 
 // What kernels/cuda/attention.h takes.
-constexpr int32_t kHeadSizes[] = {16, 32, 48, 64, 80, 96, 128, 256};
+constexpr int32_t kHeadSizes[] = {16, 32, 48, 64, 80, 96, 112, 128, 256};
 constexpr int32_t kMostHeadsPerKvHead = 16;
 
 cudaStream_t make_stream() {
@@ -39,9 +39,8 @@ cudaEvent_t make_event() {
   return event;
 }
 
-// From how many rows on cuBLAS serves products, measured with the layers' own matrices in memory
-// that is given back at once.
-CublasRows choose_cublas_rows(const CudaContext& context, int32_t token_budget) {
+// Measured with the layers' own matrices in memory that is given back at once.
+CublasRows measure_layers(const CudaContext& context, int32_t max_rows) {
   std::vector<const DeviceLinear*> linears = linears_of(context.weights);
   std::erase(linears, &context.weights.output);
   size_t n_in = 0, n_out = 0;
@@ -51,7 +50,7 @@ CublasRows choose_cublas_rows(const CudaContext& context, int32_t token_budget) 
   }
   MeasuringBuffers buffers;
   buffers.type = context.type;
-  buffers.max_rows = std::min(token_budget, kMostMeasuredRows);
+  buffers.max_rows = max_rows;
   const size_t x_bytes = buffers.max_rows * n_in * bytes_of(context.type);
   const size_t out_bytes = buffers.max_rows * n_out * bytes_of(context.type);
   DeviceArena arena(arena_bytes(x_bytes) + arena_bytes(out_bytes));
@@ -59,6 +58,24 @@ CublasRows choose_cublas_rows(const CudaContext& context, int32_t token_budget) 
   buffers.out = {arena.take<std::byte>(out_bytes), out_bytes};
   check_cuda("zeroing of operands", cudaMemsetAsync(buffers.x.data(), 0, x_bytes, context.stream));
   return measure_cublas_rows(context.linear, linears, buffers);
+}
+
+// Measured in the workspace, where its rows and logits go later.
+int32_t measure_output(const CudaContext& context, int32_t max_rows) {
+  const DeviceLinear* output = &context.weights.output;
+  const CudaWorkspace& workspace = context.workspace;
+  const size_t n_rows = max_rows;
+  MeasuringBuffers buffers;
+  buffers.type = context.type;
+  buffers.output = GemmOutput::kStoreF32;
+  buffers.max_rows = max_rows;
+  buffers.x = {workspace.normed, n_rows * output->weight.n_in * bytes_of(context.type)};
+  buffers.out = {reinterpret_cast<std::byte*>(workspace.logits),
+                 n_rows * workspace.logits_stride * sizeof(float)};
+  check_cuda("zeroing of operands",
+             cudaMemsetAsync(buffers.x.data(), 0, buffers.x.size(), context.stream));
+  return measure_cublas_rows(context.linear, std::span(&output, 1), buffers)
+      .of(output->weight.format);
 }
 
 }  // namespace
@@ -107,9 +124,6 @@ struct CudaEngine::Sizes {
     }
   }
 
-  static bool uses_cublas(const CudaEngineOptions& options) {
-    return !options.deterministic && options.type != FloatType::kF32;
-  }
   size_t work_bytes(const ModelConfig& config) const {
     return workspace_bytes(workspace, config) + arena_bytes(step_table_bytes(tables)) +
            sampler_device_bytes(sampler);
@@ -140,6 +154,16 @@ void check_model(const ModelConfig& config) {
   }
 }
 
+bool uses_cublas(const CudaEngineOptions& options) {
+  return !options.deterministic && options.type != FloatType::kF32;
+}
+int32_t most_measured_rows(const CudaEngineOptions& options) {
+  return last_measured_rows(std::min(options.token_budget, kMostMeasuredRows));
+}
+int32_t most_measured_output_rows(const CudaEngineOptions& options) {
+  return last_measured_rows(std::min(options.max_items, kMaxLogitRows));
+}
+
 CudaEngineBytes engine_bytes(const CudaEngineOptions& options, const ModelConfig& config,
                              const CudaWeights& shapes, const GpuInfo& device) {
   const CudaEngine::Sizes sizes(options, config, shapes, device);
@@ -160,19 +184,17 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
       workspace_(allocate_workspace(sizes.workspace, config, work_arena_)),
       tables_(sizes.tables, work_arena_, pinned_arena_),
       sampler_(sizes.sampler, work_arena_, pinned_arena_),
-      context_{config, options.type, stream_.get(), weights, workspace_, {}, {}, 0},
+      context_{config, options.type, stream_.get(), weights, workspace_, {}, {}, {}, 0},
       max_step_rows_(options.token_budget),
       max_logit_rows_(sizes.sampler.max_batch) {
   LinearContext& linear = context_.linear;
   linear.stream = stream_.get();
   linear.n_sms = device.sm_count;
   linear.deterministic = options.deterministic;
-  if (Sizes::uses_cublas(options)) {
-    cublas_.emplace(stream_.get(), workspace_.cublas_workspace);
-    linear.cublas = cublas_->get();
-    linear.scratch = workspace_.linear_scratch;
-    linear.cublas_rows = choose_cublas_rows(context_, options.token_budget);
-  }
+  if (uses_cublas(options)) settle_cublas(options);
+  context_.output_linear = linear;
+  context_.output_linear.cublas_rows = {cublas_choice_.output, cublas_choice_.output,
+                                        cublas_choice_.output};
   allocate_kv(options);
   context_.max_shared_bytes = static_cast<int32_t>(device.shared_bytes_per_block);
   check_cuda("preparation of the attention kernel",
@@ -180,6 +202,22 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
   if (options.graphs) graphs_.emplace(stream_.get());
   for (Flight& flight : flights_) flight.done.reset(make_event());
   check_cuda("preparation of the engine", cudaDeviceSynchronize());
+}
+
+void CudaEngine::settle_cublas(const CudaEngineOptions& options) {
+  LinearContext& linear = context_.linear;
+  cublas_.emplace(stream_.get(), workspace_.cublas_workspace);
+  linear.cublas = cublas_->get();
+  linear.scratch = workspace_.linear_scratch;
+  if (options.cublas_choice) {
+    cublas_choice_ = *options.cublas_choice;
+  } else {
+    const int32_t max_rows = most_measured_rows(options);
+    const int32_t max_output_rows = most_measured_output_rows(options);
+    if (max_rows > 0) cublas_choice_.layers = measure_layers(context_, max_rows);
+    if (max_output_rows > 0) cublas_choice_.output = measure_output(context_, max_output_rows);
+  }
+  linear.cublas_rows = cublas_choice_.layers;
 }
 
 // After cuBLAS's rows were measured, which takes memory for a moment.

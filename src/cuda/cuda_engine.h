@@ -16,6 +16,7 @@
 
 #include "cuda/arena.h"
 #include "cuda/cublas_linear.h"
+#include "cuda/cublas_rows.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/cuda_step_tables.h"
 #include "cuda/cuda_weights.h"
@@ -32,6 +33,7 @@ struct CudaEngineOptions {
   FloatType type = FloatType::kF16;  // of activations and KV cache; kF32: --precision exact
   bool deterministic = false;        // our own matrix products only
   bool graphs = true;                // steps of few rows are replayed
+  std::optional<CublasChoice> cublas_choice;  // of an engine like this; none: it is measured
   int32_t token_budget = 0;
   int32_t n_positions = 0;  // of the longest sequence
   int32_t n_kv_blocks = 0;
@@ -44,6 +46,12 @@ struct CudaEngineOptions {
 
 // Throws Error naming what of the model the kernels cannot take. Matrices: plan_weights.
 void check_model(const ModelConfig& config);
+
+// Whether an engine leaves products of many rows to cuBLAS, where that is faster; and up to how
+// many rows that is measured, of the layers and of the LM head.
+bool uses_cublas(const CudaEngineOptions& options);
+int32_t most_measured_rows(const CudaEngineOptions& options);
+int32_t most_measured_output_rows(const CudaEngineOptions& options);
 
 // Bytes that an engine takes. A job is not needed to know about: without demands, those of one that
 // changes no logits.
@@ -69,6 +77,7 @@ class CudaEngine : public Engine {
   StepResult wait() override;
 
   GraphCounts graph_counts() const;
+  const CublasChoice& cublas_choice() const { return cublas_choice_; }
 
  private:
   struct StreamEnd {
@@ -88,6 +97,7 @@ class CudaEngine : public Engine {
 
   CudaEngine(const CudaEngineOptions& options, const ModelConfig& config,
              const CudaWeights& weights, const GpuInfo& device, const Sizes& sizes);
+  void settle_cublas(const CudaEngineOptions& options);
   void allocate_kv(const CudaEngineOptions& options);
   void launch(const StepPlan& plan, cudaEvent_t done);
   StepTables upload(const StepPlan& plan, int32_t n_recorded_rows);
@@ -102,6 +112,7 @@ class CudaEngine : public Engine {
   StepTableBuilder tables_;
   Sampler sampler_;
   std::optional<CublasHandle> cublas_;
+  CublasChoice cublas_choice_;
   CudaContext context_;
   std::optional<StepGraphs> graphs_;
   int32_t max_step_rows_, max_logit_rows_;

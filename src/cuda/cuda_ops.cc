@@ -160,7 +160,7 @@ void CudaLogits::norm_of_rows(const CudaRows& x, const CudaRows& out) {
 }
 
 void CudaLogits::output(const CudaRows& x) {
-  cuda::linear(context.linear, device_rows(x), context.weights.output,
+  cuda::linear(context.output_linear, device_rows(x), context.weights.output,
                {context.workspace.logits, context.workspace.logits_stride, GemmOutput::kStoreF32});
 }
 

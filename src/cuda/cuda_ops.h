@@ -31,8 +31,8 @@ struct CudaContext {
   const CudaWeights& weights;
   const CudaWorkspace& workspace;
   CudaKvCache kv;
-  LinearContext linear;
-  int32_t max_shared_bytes;  // of a block, opted in
+  LinearContext linear, output_linear;  // of the layers, of the LM head
+  int32_t max_shared_bytes;             // of a block, opted in
 };
 
 // All layers of one step.

@@ -1,5 +1,7 @@
 #include "cuda/cuda_weights.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -42,7 +44,7 @@ class WeightSink {
     }
     const MatrixLayout layout = matrix_layout(parts.front().type, activations_, n_out, n_in);
     std::byte* place = take(layout.n_bytes);
-    if (place == nullptr) return {layout.format, layout.type, n_out, n_in, nullptr, nullptr};
+    if (place == nullptr) return {layout.format, layout.type, layout.n_out, n_in, nullptr, nullptr};
     staging_.resize(std::max(staging_.size(), layout.n_bytes));
     const std::span<std::byte> packed = std::span(staging_).first(layout.n_bytes);
     pack_matrix(layout, parts, packed, *pool_);
@@ -130,6 +132,7 @@ class WeightReader {
         const StoredTensor* weight = find(layer_tensor(layer_idx, parts[end].name));
         const StoredTensor* bias = find(layer_tensor(layer_idx, parts[end].name, "bias"));
         CHECK(weight != nullptr);
+        check_outputs(*weight);
         const bool fits =
             weights.empty() || (weight_format(weight->type, activations_) ==
                                     weight_format(weights.front()->type, activations_) &&
@@ -141,6 +144,14 @@ class WeightReader {
       parts[begin].linear->weight = sink_.matrix(model_, weights);
       if (!biases.empty()) parts[begin].linear->bias = sink_.vector(model_, biases);
     }
+  }
+
+  // Only those of the LM head are rounded up: activations are rows without gaps.
+  static void check_outputs(const StoredTensor& weight) {
+    if (weight.shape.at(0) % kWeightUnitOutputs == 0) return;
+    throw Error(
+        fmt::format("{}: {} outputs; on CUDA those of a layer's matrices must be a multiple of {}",
+                    weight.name, weight.shape.at(0), kWeightUnitOutputs));
   }
 
   DeviceMatrix matrix(std::string_view name) {

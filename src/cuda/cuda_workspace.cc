@@ -8,8 +8,8 @@
 namespace prefold::cuda {
 namespace {
 
-// Strides of rows of logits: sampling reads 16 bytes at a time.
-constexpr int64_t kLogitsAlignment = 4;
+// Rows of logits have the outputs that the LM head was rounded up by; sampling leaves them out.
+constexpr int64_t kLogitsAlignment = kWeightUnitOutputs;
 
 // Adds sizes up.
 struct CountBytes {

@@ -41,6 +41,10 @@ cudaError_t read_info(int device, GpuInfo& info) {
   info.sm_count = properties.multiProcessorCount;
   info.l2_bytes = properties.l2CacheSize;
   info.shared_bytes_per_block = static_cast<int64_t>(properties.sharedMemPerBlockOptin);
+  status = cudaDriverGetVersion(&info.driver_version);
+  if (status != cudaSuccess) return status;
+  status = cudaRuntimeGetVersion(&info.runtime_version);
+  if (status != cudaSuccess) return status;
   size_t n_free = 0, n_total = 0;
   status = cudaMemGetInfo(&n_free, &n_total);
   info.free_bytes = static_cast<int64_t>(n_free);

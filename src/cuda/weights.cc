@@ -36,12 +36,14 @@ void put_float(FloatType type, float value, std::byte* out) {
 
 bool overflows_f16(float value) { return std::abs(value) >= 65520.0f; }
 
-// Eight outputs of a part: their stored rows, and the first of them in the whole matrix.
+// Eight outputs of a part: their stored rows, and the first of them in the whole matrix. Of the
+// last eight n_outputs are stored, the others zeros.
 struct Strip {
   TensorType type = TensorType::kF32;
   const std::byte* rows = nullptr;
   size_t row_bytes = 0;
   int32_t first_output = 0;
+  int32_t n_outputs = kStripOutputs;
 
   std::span<const std::byte> stored(int32_t output, int32_t k, int32_t n) const {
     const TensorTypeTraits& traits = traits_of(type);
@@ -58,13 +60,14 @@ bool pack_dense_strip(const MatrixLayout& layout, const Strip& strip, std::byte*
   const bool as_stored = (strip.type == TensorType::kF16 && layout.type == FloatType::kF16) ||
                          (strip.type == TensorType::kBF16 && layout.type == FloatType::kBf16) ||
                          (strip.type == TensorType::kF32 && layout.type == FloatType::kF32);
+  std::memset(at + strip.n_outputs * row_bytes, 0, (kStripOutputs - strip.n_outputs) * row_bytes);
   if (as_stored) {
-    std::memcpy(at, strip.rows, kStripOutputs * row_bytes);
+    std::memcpy(at, strip.rows, strip.n_outputs * row_bytes);
     return true;
   }
   bool fits = true;
   std::array<float, kSlab> values;
-  for (int32_t output = 0; output < kStripOutputs; ++output) {
+  for (int32_t output = 0; output < strip.n_outputs; ++output) {
     for (int32_t k = 0; k < layout.n_in; k += kSlab) {
       const int32_t n = std::min(kSlab, layout.n_in - k);
       const std::span<float> slab(values.data(), static_cast<size_t>(n));
@@ -119,7 +122,12 @@ bool pack_quantised_strip(const MatrixLayout& layout, const Strip& strip, std::b
     const int32_t n = std::min(kSlab, layout.n_in - k);
     const std::span<reference::Quantised> slab(elements.data(), static_cast<size_t>(n));
     std::array<std::array<uint32_t, 64>, kSlab / kWeightGroup> units{};
-    for (int32_t g = 0; g < kStripOutputs; ++g) {
+    for (int32_t i = 0; i < n / kWeightGroup; ++i) {
+      const auto group_idx = static_cast<size_t>(k / kWeightGroup + i);
+      std::memset(out + layout.scale_offset + (group_idx * n_out + first) * scale_size, 0,
+                  kStripOutputs * scale_size);
+    }
+    for (int32_t g = 0; g < strip.n_outputs; ++g) {
       reference::unpack(strip.type, strip.stored(g, k, n), slab);
       for (int32_t i = 0; i < n / kWeightGroup; ++i) {
         const auto group_idx = static_cast<size_t>(k / kWeightGroup + i);
@@ -143,22 +151,27 @@ bool pack_quantised_strip(const MatrixLayout& layout, const Strip& strip, std::b
   return fits;
 }
 
+int32_t rounded_up(int32_t n_out) {
+  return (n_out + kStripOutputs - 1) / kStripOutputs * kStripOutputs;
+}
+
 std::vector<Strip> strips_of(const MatrixLayout& layout, std::span<const StoredMatrix> parts) {
   std::vector<Strip> strips;
   int32_t first_output = 0;
   for (const StoredMatrix& part : parts) {
     const TensorTypeTraits& traits = traits_of(part.type);
     const auto row_bytes = static_cast<size_t>(stored_bytes(traits, layout.n_in));
-    CHECK(part.n_out % kStripOutputs == 0);
+    CHECK(part.n_out % kStripOutputs == 0 || &part == &parts.back());
     CHECK(layout.n_in % traits.block_elements == 0);
     CHECK(part.rows.size() == static_cast<size_t>(part.n_out) * row_bytes);
     for (int32_t output = 0; output < part.n_out; output += kStripOutputs) {
       strips.push_back({part.type, part.rows.data() + static_cast<size_t>(output) * row_bytes,
-                        row_bytes, first_output + output});
+                        row_bytes, first_output + output,
+                        std::min(kStripOutputs, part.n_out - output)});
     }
     first_output += part.n_out;
   }
-  CHECK(first_output == layout.n_out);
+  CHECK(rounded_up(first_output) == layout.n_out);
   return strips;
 }
 
@@ -179,12 +192,12 @@ WeightFormat weight_format(TensorType stored, FloatType activations) {
 }
 
 MatrixLayout matrix_layout(TensorType stored, FloatType activations, int32_t n_out, int32_t n_in) {
-  if (n_out <= 0 || n_out % kWeightUnitOutputs != 0 || n_in <= 0 || n_in % kWeightGroup != 0) {
-    throw Error(fmt::format(
-        "a matrix of {} outputs and {} inputs; on CUDA outputs must be a multiple of {} and inputs "
-        "a multiple of {}",
-        n_out, n_in, kWeightUnitOutputs, kWeightGroup));
+  if (n_out <= 0 || n_in <= 0 || n_in % kWeightGroup != 0) {
+    throw Error(
+        fmt::format("a matrix of {} outputs and {} inputs; on CUDA inputs must be a multiple of {}",
+                    n_out, n_in, kWeightGroup));
   }
+  n_out = rounded_up(n_out);
   MatrixLayout layout{weight_format(stored, activations), activations, n_out, n_in};
   const size_t n_values = static_cast<size_t>(n_out) * static_cast<size_t>(n_in);
   if (layout.format == WeightFormat::kDense) {
@@ -217,7 +230,7 @@ void pack_matrix(const MatrixLayout& layout, std::span<const StoredMatrix> parts
     throw Error(fmt::format("a {} {} of outputs {} to {} is too large for f16 (65504 at most)",
                             traits_of(strip->type).name,
                             layout.format == WeightFormat::kDense ? "weight" : "scale or minimum",
-                            strip->first_output, strip->first_output + kStripOutputs - 1));
+                            strip->first_output, strip->first_output + strip->n_outputs - 1));
   }
 }
 

@@ -30,7 +30,7 @@ struct StoredMatrix {
 struct MatrixLayout {
   WeightFormat format = WeightFormat::kDense;
   FloatType type = FloatType::kF16;  // of dense values
-  int32_t n_out = 0;
+  int32_t n_out = 0;                 // a multiple of kWeightUnitOutputs: those added are zeros
   int32_t n_in = 0;
   size_t scale_offset = 0;  // bytes from the values to the scales; 0 if dense
   size_t n_bytes = 0;       // of all; a multiple of 256
@@ -38,12 +38,13 @@ struct MatrixLayout {
 
 WeightFormat weight_format(TensorType stored, FloatType activations);
 
-// n_out: a multiple of 8, n_in: a multiple of 32; an Error that says so otherwise.
+// n_in: a multiple of 32; an Error that says so otherwise.
 MatrixLayout matrix_layout(TensorType stored, FloatType activations, int32_t n_out, int32_t n_in);
 
 // Writes layout.n_bytes bytes for the device to `out`. The parts' outputs follow one another
-// (query, key and value in one product, say): each n_out a multiple of 8, together layout.n_out,
-// all of types with this layout's format. Throws Error if a scale or minimum does not fit f16.
+// (query, key and value in one product, say): each n_out but the last one's a multiple of 8,
+// together layout.n_out save for what that was rounded up by, all of types with this layout's
+// format. Throws Error if a scale or minimum does not fit f16.
 void pack_matrix(const MatrixLayout& layout, std::span<const StoredMatrix> parts,
                  std::span<std::byte> out, ThreadPool& pool);
 

@@ -57,11 +57,12 @@ struct OpSeconds {
   double sampling = 0;
 };
 
-// CUDA graphs, and the steps that replayed one.
-struct GraphMetrics {
-  int64_t graphs = 0;
-  int64_t steps = 0;
-  int64_t device_bytes = 0;
+// What an engine on a GPU did besides.
+struct GpuMetrics {
+  int64_t graphs = 0;  // CUDA graphs
+  int64_t replayed_steps = 0;
+  int64_t graph_bytes = 0;             // of device memory
+  nlohmann::ordered_json cublas_rows;  // run/cublas_store; null if cuBLAS was not to be used
 };
 
 struct MemoryPeaks {
@@ -90,10 +91,10 @@ struct RunMetrics {
   PredictionCounts prediction;
   StepMetrics steps;
   PhaseTimes time;
-  std::optional<OpSeconds> ops;        // none where the engine is not told (CUDA)
-  std::optional<GraphMetrics> graphs;  // none on the CPU
-  LogHistogram ttft;                   // from the first step to a request's first output token
-  LogHistogram latency;                // from the first step to its last one
+  std::optional<OpSeconds> ops;   // none where the engine is not told (CUDA)
+  std::optional<GpuMetrics> gpu;  // none on the CPU
+  LogHistogram ttft;              // from the first step to a request's first output token
+  LogHistogram latency;           // from the first step to its last one
   MemoryPeaks memory;
   MachineInfo machine;
   ModelInfo model;

@@ -30,6 +30,7 @@ Json units() {
           {"engine.wait_percent", "% of time_s.run"},
           {"engine.cuda_graphs.steps", "steps"},
           {"engine.cuda_graphs.device_bytes", "bytes"},
+          {"engine.cublas_rows.{dense,w8,w4,output}", "rows"},
           {"op_time_s", "s of time_s.run"},
           {"throughput.requests_per_s", "requests/s of time_s.run"},
           {"throughput.prompt_tokens_per_s", "tokens/s of time_s.run"},
@@ -137,10 +138,16 @@ Json op_times(const std::optional<OpSeconds>& ops) {
           {"lm_head", ops->lm_head},   {"sampling", ops->sampling}};
 }
 
-Json graphs(const std::optional<GraphMetrics>& graphs) {
-  if (!graphs) return nullptr;
-  return {
-      {"count", graphs->graphs}, {"steps", graphs->steps}, {"device_bytes", graphs->device_bytes}};
+Json engine(const RunMetrics& metrics) {
+  Json json = {{"wait_percent", metrics.time.engine_wait_percent()},
+               {"cuda_graphs", nullptr},
+               {"cublas_rows", nullptr}};
+  if (const std::optional<GpuMetrics>& gpu = metrics.gpu) {
+    json["cuda_graphs"] = {
+        {"count", gpu->graphs}, {"steps", gpu->replayed_steps}, {"device_bytes", gpu->graph_bytes}};
+    json["cublas_rows"] = gpu->cublas_rows;
+  }
+  return json;
 }
 
 Json gpu(const std::optional<GpuInfo>& info) {
@@ -171,8 +178,7 @@ Json make_report(const RunMetrics& metrics) {
             {"plan", time.plan_s},
             {"run", time.run_s},
             {"total", time.total_s}}},
-          {"engine",
-           {{"wait_percent", time.engine_wait_percent()}, {"cuda_graphs", graphs(metrics.graphs)}}},
+          {"engine", engine(metrics)},
           {"op_time_s", op_times(metrics.ops)},
           {"throughput",
            {{"requests_per_s", per_second(metrics.requests.succeeded, time.run_s)},

@@ -52,7 +52,7 @@ class CpuBackend : public Backend {
                      times.ops.elementwise, times.ops.lm_head,   times.sampling};
   }
 
-  std::optional<GraphMetrics> graph_metrics() const override { return std::nullopt; }
+  std::optional<GpuMetrics> gpu_metrics() const override { return std::nullopt; }
 
  private:
   const ModelFile& model_;
@@ -68,8 +68,8 @@ class CpuBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const ModelFile& model, const RunConfig& config,
-                                      ThreadPool& pool) {
-  if (config.backend == BackendKind::kCuda) return make_gpu_backend(model, config, pool);
+                                      ThreadPool& pool, const WarnFn& warn) {
+  if (config.backend == BackendKind::kCuda) return make_gpu_backend(model, config, pool, warn);
   return std::make_unique<CpuBackend>(model, config, pool);
 }
 

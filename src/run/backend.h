@@ -11,6 +11,7 @@
 #include "model/model_file.h"
 #include "plan/cost_model.h"
 #include "report/metrics.h"
+#include "run/kept_json.h"
 #include "run/options.h"
 #include "schedule/job.h"
 
@@ -35,12 +36,13 @@ class Backend {
   // Where the time of the steps went; none from a backend that is not told.
   virtual std::optional<OpSeconds> op_seconds() const = 0;
 
-  // Steps that were replayed; none from a backend that records nothing.
-  virtual std::optional<GraphMetrics> graph_metrics() const = 0;
+  // None from a backend of the CPU.
+  virtual std::optional<GpuMetrics> gpu_metrics() const = 0;
 };
 
-// The one of config.backend. All arguments must outlive it.
+// The one of config.backend. All arguments must outlive it. warn: of measurements that could not be
+// read from the cache or kept there.
 std::unique_ptr<Backend> make_backend(const ModelFile& model, const RunConfig& config,
-                                      ThreadPool& pool);
+                                      ThreadPool& pool, const WarnFn& warn);
 
 }  // namespace prefold

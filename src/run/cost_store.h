@@ -3,12 +3,11 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <optional>
-#include <string>
 
 #include "model/model_file.h"
 #include "plan/cost_model.h"
+#include "run/kept_json.h"
 #include "run/options.h"
 
 namespace prefold {
@@ -24,16 +23,10 @@ struct ChosenCosts {
 // For the report: where the costs come from, and the costs (plan/cost_model.h).
 nlohmann::ordered_json to_json(const ChosenCosts& costs);
 
-// $PREFOLD_CACHE, else $XDG_CACHE_HOME/prefold, else ~/.cache/prefold; empty without any of them.
-std::filesystem::path cache_folder();
-
 // All that a measurement depends on: our version, processor, instruction set, threads, precision,
 // KV type, and the types and shapes of the tensors. Equal keys have interchangeable costs. Of the
 // CPU: on a GPU nothing is measured, so nothing is kept.
 nlohmann::ordered_json cost_key(const ModelFile& model, const RunConfig& config);
-
-// Says in one line why the cache could not be used; nothing fails for want of it.
-using WarnFn = std::function<void(const std::string& line)>;
 
 // --cost-model's file if one is named, else (on the CPU) the cached costs; none if there are none.
 // A file in the cache that is broken or holds another key's costs is warned of and left aside.

@@ -18,7 +18,8 @@ std::optional<GpuInfo> find_gpu(std::string& why_not) {
 }
 GpuMemory gpu_memory(const ModelFile&, const GpuInfo&, const GpuNeeds&) { throw Error(kNotBuilt); }
 int64_t gpu_kv_bytes_per_block(KvType, const ModelConfig&) { throw Error(kNotBuilt); }
-std::unique_ptr<Backend> make_gpu_backend(const ModelFile&, const RunConfig&, ThreadPool&) {
+std::unique_ptr<Backend> make_gpu_backend(const ModelFile&, const RunConfig&, ThreadPool&,
+                                          const WarnFn&) {
   throw Error(kNotBuilt);
 }
 
@@ -34,6 +35,7 @@ std::unique_ptr<Backend> make_gpu_backend(const ModelFile&, const RunConfig&, Th
 #include "base/check.h"
 #include "cuda/cuda_engine.h"
 #include "report/human_numbers.h"
+#include "run/cublas_store.h"
 #include "run/job_plan.h"
 
 namespace prefold {
@@ -53,10 +55,11 @@ cuda::FloatType float_type(KvType type) {
 
 class GpuBackend : public Backend {
  public:
-  GpuBackend(const ModelFile& model, const RunConfig& config, ThreadPool& pool)
+  GpuBackend(const ModelFile& model, const RunConfig& config, ThreadPool& pool, const WarnFn& warn)
       : model_(model),
         config_(config),
         pool_(pool),
+        warn_(warn),
         type_(float_type(config.kv_type)),
         gpu_(*config.gpu) {}
 
@@ -84,9 +87,19 @@ class GpuBackend : public Backend {
     options.max_items = most_items_of_step(job, limits.token_budget);
     options.max_scores_top =
         std::max(0, *std::max_element(job.score_top.begin(), job.score_top.end()));
+    nlohmann::ordered_json cublas_key;
+    if (cuda::uses_cublas(options)) {
+      cublas_key = prefold::cublas_key(gpu_, type_, cuda::most_measured_rows(options),
+                                       cuda::most_measured_output_rows(options), weights_);
+      cublas_ = find_cublas_choice(cublas_key, cache_folder(), warn_);
+      if (cublas_) options.cublas_choice = cublas_->choice;
+    }
     bytes_ = cuda::engine_bytes(options, model_.config, weights_, gpu_);
     n_blocks_ = limits.n_blocks;
     engine_.emplace(options, model_.config, weights_, gpu_);
+    if (cuda::uses_cublas(options) && !cublas_) {
+      cublas_ = store_cublas_choice(engine_->cublas_choice(), cublas_key, cache_folder(), warn_);
+    }
     return *engine_;
   }
 
@@ -104,21 +117,25 @@ class GpuBackend : public Backend {
   // The host does not see when a kernel runs.
   std::optional<OpSeconds> op_seconds() const override { return std::nullopt; }
 
-  std::optional<GraphMetrics> graph_metrics() const override {
+  std::optional<GpuMetrics> gpu_metrics() const override {
     const cuda::GraphCounts counts = engine_->graph_counts();
-    return GraphMetrics{counts.n_graphs, counts.n_replays, counts.n_bytes};
+    GpuMetrics metrics{counts.n_graphs, counts.n_replays, counts.n_bytes, nullptr};
+    if (cublas_) metrics.cublas_rows = to_json(*cublas_);
+    return metrics;
   }
 
  private:
   const ModelFile& model_;
   const RunConfig& config_;
   ThreadPool& pool_;
+  const WarnFn& warn_;
   cuda::FloatType type_;
   const GpuInfo& gpu_;
   std::optional<cuda::DeviceArena> weight_arena_;
   cuda::CudaWeights weights_;
   cuda::CudaEngineBytes bytes_;
   int32_t n_blocks_ = 0;
+  std::optional<KeptCublasChoice> cublas_;  // none if all products are ours
   std::optional<cuda::CudaEngine> engine_;
 };
 
@@ -147,8 +164,8 @@ int64_t gpu_kv_bytes_per_block(KvType type, const ModelConfig& model) {
 }
 
 std::unique_ptr<Backend> make_gpu_backend(const ModelFile& model, const RunConfig& config,
-                                          ThreadPool& pool) {
-  return std::make_unique<GpuBackend>(model, config, pool);
+                                          ThreadPool& pool, const WarnFn& warn) {
+  return std::make_unique<GpuBackend>(model, config, pool, warn);
 }
 
 }  // namespace prefold

@@ -38,6 +38,6 @@ int64_t gpu_kv_bytes_per_block(KvType type, const ModelConfig& model);
 
 // All arguments must outlive the backend.
 std::unique_ptr<Backend> make_gpu_backend(const ModelFile& model, const RunConfig& config,
-                                          ThreadPool& pool);
+                                          ThreadPool& pool, const WarnFn& warn);
 
 }  // namespace prefold

@@ -171,7 +171,7 @@ class JobRun {
   void execute() {
     tell_device();
     timer_.lap();
-    const std::unique_ptr<Backend> backend = make_backend(model_, config_, pool_);
+    const std::unique_ptr<Backend> backend = make_backend(model_, config_, pool_, hooks_.info);
     backend->load_weights();
     metrics_.time.load_s += timer_.lap();
     settle_costs(*backend);
@@ -183,7 +183,7 @@ class JobRun {
     hooks_.info("memory: " + backend->memory_line());
     run_steps(engine, limits);
     metrics_.ops = backend->op_seconds();
-    metrics_.graphs = backend->graph_metrics();
+    metrics_.gpu = backend->gpu_metrics();
   }
 
   void run_steps(Engine& engine, const ScheduleLimits& limits) {

@@ -16,12 +16,13 @@ namespace {
 constexpr std::array<std::array<int32_t, 2>, 5> kHeads = {
     {{4, 4}, {8, 2}, {16, 2}, {9, 3}, {12, 1}}};
 constexpr std::array<int32_t, 8> kHeadDims = {64, 128, 80, 96, 256, 16, 32, 48};
+constexpr std::array<int32_t, 1> kRareHeadDims = {112};
 constexpr std::array<int32_t, 5> kPrefixes = {0, 64, 100, 256, 1000};
 constexpr std::array<int32_t, 4> kOwn = {0, 1, 64, 129};
 constexpr std::array<int32_t, 4> kMembers = {1, 2, 7, 16};
 enum RowKind { kDecode, kPrefill, kMixed, kRowKinds };
 
-// One place in each of these lists.
+// One place in each of these lists; rare head sizes lie behind the others.
 using Choice = std::array<int32_t, 6>;
 constexpr Choice kChoices = {kHeads.size(), kHeadDims.size(), kPrefixes.size(),
                              kOwn.size(),   kMembers.size(),  kRowKinds};
@@ -33,7 +34,10 @@ float tolerance(FloatType type) {
 // Members over a prefix with tokens of their own, between two lone sequences.
 void check_choice(FloatType type, const Choice& choice, uint32_t seed) {
   const auto [n_heads, n_kv_heads] = kHeads[choice[0]];
-  const HeadShape shape = {n_heads, n_kv_heads, kHeadDims[choice[1]]};
+  const HeadShape shape = {n_heads, n_kv_heads,
+                           choice[1] < std::ssize(kHeadDims)
+                               ? kHeadDims[choice[1]]
+                               : kRareHeadDims[choice[1] - std::ssize(kHeadDims)]};
   const int32_t n_prefix = kPrefixes[choice[2]];
   const int32_t n_own = kOwn[choice[3]];
   const int32_t n_members = kMembers[choice[4]];
@@ -145,6 +149,16 @@ TEST_CASE("attention: a pairwise sample of the matrix") {
     check_choice(types[seed % types.size()], choice, seed);
     ++seed;
   }
+}
+
+TEST_CASE("attention: rare head sizes") {
+  const int32_t first = std::ssize(kHeadDims);
+  for (const FloatType type : types_at_hand()) {
+    check_choice(type, {1, first, 3, 1, 1, kMixed}, 6);
+    check_choice(type, {3, first, 2, 2, 2, kPrefill}, 7);
+    check_choice(type, {2, first, 3, 1, 1, kDecode}, 8);
+  }
+  check_choice(FloatType::kF32, {0, first, 2, 1, 1, kMixed}, 9);
 }
 
 TEST_CASE("attention: the whole matrix [full]") {

@@ -43,6 +43,12 @@ float value_of(const reference::Quantised& q) {
   return static_cast<float>(static_cast<double>(q.scale) * q.quant + q.minimum);
 }
 
+float value_in(const MatrixLayout& layout, const std::vector<std::byte>& packed, int32_t output,
+               int32_t k) {
+  if (layout.format != WeightFormat::kDense) return value_of(element(layout, packed, output, k));
+  return f16_to_f32(load_u16(&packed[static_cast<size_t>(output * layout.n_in + k) * 2]));
+}
+
 std::vector<std::byte> pack(const MatrixLayout& layout, std::span<const StoredMatrix> parts) {
   ThreadPool pool(2);
   std::vector<std::byte> packed(layout.n_bytes);
@@ -140,11 +146,37 @@ TEST_CASE("weights: parts of quantised matrices are one matrix") {
 
 TEST_CASE("weights: shapes that do not fit the kernels are refused with what is wanted") {
   CHECK_THROWS_WITH_AS(
-      (void)matrix_layout(TensorType::kF16, FloatType::kF16, 12, 64),
-      "a matrix of 12 outputs and 64 inputs; on CUDA outputs must be a multiple of "
-      "8 and inputs a multiple of 32",
-      Error);
-  CHECK_THROWS_AS((void)matrix_layout(TensorType::kF16, FloatType::kF16, 16, 48), Error);
+      (void)matrix_layout(TensorType::kF16, FloatType::kF16, 16, 48),
+      "a matrix of 16 outputs and 48 inputs; on CUDA inputs must be a multiple of 32", Error);
+}
+
+TEST_CASE("weights: outputs are rounded up to a multiple of 8, with zeros") {
+  constexpr int32_t kIn = 256;
+  std::mt19937 rng(7);
+  for (const TensorType type : {TensorType::kF16, TensorType::kQ5_1, TensorType::kQ4_1,
+                                TensorType::kQ4_K, TensorType::kQ8_0}) {
+    CAPTURE(traits_of(type).name);
+    std::vector<std::byte> stored = random_stored(type, 16 * kIn, rng);
+    const MatrixLayout layout = matrix_layout(type, FloatType::kF16, 13, kIn);
+    CHECK(layout.n_out == 16);
+    const StoredMatrix part{type, std::span(stored).first(stored.size() / 16 * 13), 13};
+    ThreadPool pool(2);
+    std::vector<std::byte> packed(layout.n_bytes, std::byte{0xa5});  // as staging memory may be
+    pack_matrix(layout, std::span(&part, 1), packed, pool);
+    // The same as of a matrix whose last three outputs are stored, but for these.
+    const StoredMatrix whole{type, stored, 16};
+    std::vector<std::byte> all(layout.n_bytes, std::byte{0xa5});
+    pack_matrix(layout, std::span(&whole, 1), all, pool);
+    int32_t n_wrong = 0;
+    for (int32_t output = 0; output < 16; ++output) {
+      for (int32_t k = 0; k < kIn; ++k) {
+        const float found = value_in(layout, packed, output, k);
+        const float wanted = output < 13 ? value_in(layout, all, output, k) : 0.0f;
+        if (found != wanted) ++n_wrong;
+      }
+    }
+    CHECK(n_wrong == 0);
+  }
 }
 
 TEST_CASE("weights: what is too large for f16 is refused") {

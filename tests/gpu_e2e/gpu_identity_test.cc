@@ -22,15 +22,15 @@ void check_identity(const std::string& model, int n_varied) {
   RunMetrics metrics;
   const std::vector<std::string> expected = folder.answers(base, &metrics);
   require_answers(expected, lines.size());
-  REQUIRE(metrics.graphs.has_value());
-  CHECK(metrics.graphs->graphs > 0);
-  CHECK(metrics.graphs->steps > metrics.graphs->graphs);
-  CHECK(metrics.graphs->steps < metrics.steps.count());
+  REQUIRE(metrics.gpu.has_value());
+  CHECK(metrics.gpu->graphs > 0);
+  CHECK(metrics.gpu->replayed_steps > metrics.gpu->graphs);
+  CHECK(metrics.gpu->replayed_steps < metrics.steps.count());
 
   RunOptions options = base;
   options.cuda_graphs = false;
   CHECK(folder.answers(options, &metrics) == expected);
-  CHECK(metrics.graphs->steps == 0);
+  CHECK(metrics.gpu->replayed_steps == 0);
   options = base;
   options.max_num_batched_tokens = 48;
   CHECK(folder.answers(options) == expected);
@@ -123,11 +123,11 @@ TEST_CASE("GPU: decodes are replayed from graphs, and give what launches give") 
     const std::vector<std::string> replayed = folder.answers(options, &metrics);
     require_answers(replayed, lines.size());
     // Eleven steps have 20 rows, and the first of them is launched; no other bucket has two.
-    CHECK(metrics.graphs->graphs == 1);
-    CHECK(metrics.graphs->steps == 10);
+    CHECK(metrics.gpu->graphs == 1);
+    CHECK(metrics.gpu->replayed_steps == 10);
     options.cuda_graphs = false;
     CHECK(folder.answers(options, &metrics) == replayed);
-    CHECK(metrics.graphs->steps == 0);
+    CHECK(metrics.gpu->replayed_steps == 0);
   }
 }
 

@@ -63,7 +63,7 @@ TEST_CASE("GPU: heads that attention has no kernel for are refused") {
   model.head_dim = 72;
   CHECK_THROWS_WITH_AS(cuda::check_model(model),
                        "--device cuda: this model's heads have 72 elements; expected one of 16, "
-                       "32, 48, 64, 80, 96, 128, 256",
+                       "32, 48, 64, 80, 96, 112, 128, 256",
                        Error);
   model.head_dim = 64;
   model.n_heads = 34;

@@ -52,6 +52,11 @@ void check_against_cpu(const std::string& model) {
   CHECK(n_compared >= 3);
 }
 
+void require_all_answered(const std::vector<std::string>& answers, size_t n_lines) {
+  REQUIRE(answers.size() == n_lines);
+  for (const std::string& line : answers) REQUIRE(line.find("\"error\"") == std::string::npos);
+}
+
 }  // namespace
 
 TEST_CASE("GPU: a tiny byte-level BPE model agrees with transformers [smoke]") {
@@ -74,6 +79,35 @@ TEST_CASE("GPU: with cuBLAS, a tiny model with llama3 rope scaling agrees with t
   RunOptions options = oracle_options(kTinySpm);
   options.deterministic = false;
   check_against_oracle(options, "tests/data/e2e/tiny_spm.json", kFastTolerance, kFastMargin);
+}
+
+// Scores, best tokens, draws and masks of a vocabulary whose size is no multiple of anything.
+TEST_CASE("GPU: a vocabulary of an odd size is answered as on the CPU") {
+  JobFolder folder;
+  std::vector<Json> lines = gpu_requests(4, 40);
+  for (Json& line : lines) line["max_tokens"] = 6;
+  folder.write_lines("in.jsonl", lines);
+  RunOptions options = gpu_options("tests/data/models/tiny_odd.gguf");
+  options.precision = Precision::kExact;
+  const std::vector<std::string> on_gpu = folder.answers(options);
+  options.device = DeviceChoice::kCpu;
+  const std::vector<std::string> on_cpu = folder.answers(options);
+  REQUIRE(on_gpu.size() == lines.size());
+  int n_compared = 0;
+  for (size_t i = 0; i < on_cpu.size(); ++i) {
+    const Json expected = Json::parse(on_cpu[i]), answer = Json::parse(on_gpu[i]);
+    CAPTURE(on_cpu[i]);
+    CAPTURE(on_gpu[i]);
+    REQUIRE(!expected.contains("error"));
+    CHECK(answer["text"] == expected["text"]);
+    CHECK(answer["token_ids"] == expected["token_ids"]);
+    n_compared += static_cast<int>(expected["token_ids"].size());
+  }
+  CHECK(n_compared >= 20);
+  options = gpu_options(options.model);
+  require_all_answered(folder.answers(options), lines.size());
+  options.deterministic = false;
+  require_all_answered(folder.answers(options), lines.size());
 }
 
 TEST_CASE("GPU: the default model answers as on the CPU" * doctest::skip(test_model() == nullptr)) {

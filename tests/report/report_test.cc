@@ -36,7 +36,7 @@ TEST_CASE("the report has every key that scripts rely on") {
   CHECK(report["tokens"]["saved_percent"] == 87.3);
   CHECK(report["steps"]["count"] == 2);
   CHECK(report["time_s"].dump() == R"({"load":0.5,"plan":1.25,"run":100.0,"total":102.0})");
-  CHECK(report["engine"].dump() == R"({"wait_percent":1.5,"cuda_graphs":null})");
+  CHECK(report["engine"].dump() == R"({"wait_percent":1.5,"cuda_graphs":null,"cublas_rows":null})");
   CHECK(report["tokens"]["recomputed"] == 0);
   CHECK(report["op_time_s"]["attention"] == 2.5);
   CHECK(report["throughput"].dump() ==
