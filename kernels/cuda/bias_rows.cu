@@ -20,8 +20,8 @@ __global__ void __launch_bounds__(kThreads)
   }
   float2* out = reinterpret_cast<float2*>(static_cast<float*>(args.out) + at);
   if (args.output == GemmOutput::kAddF32) {
-    bias.x += out->x;
-    bias.y += out->y;
+    bias.x = out->x + args.add_scale * bias.x;
+    bias.y = out->y + args.add_scale * bias.y;
   }
   *out = bias;
 }

@@ -13,15 +13,28 @@ __device__ int32_t id_of_row(const EmbedArgs& args, int32_t row) {
   return id == kTokenFromSlot ? args.last_tokens[args.input_slots[row]] : id;
 }
 
+// The row of learned positions that is added; null: none.
+__device__ const float* position_of_row(const EmbedArgs& args, int32_t row) {
+  if (args.position_table == nullptr) return nullptr;
+  return args.position_table + static_cast<int64_t>(args.positions[row]) * args.table.n_in;
+}
+
 // A block a row, four columns of a thread at a time.
 template <class T>
-__global__ void __launch_bounds__(kThreads) embed_dense(EmbedArgs args) {
+__global__ void __launch_bounds__(kThreads) embed_dense(const __grid_constant__ EmbedArgs args) {
   const int32_t row = static_cast<int32_t>(blockIdx.x), n_cols = args.table.n_in;
   const T* values = static_cast<const T*>(args.table.values) +
                     static_cast<int64_t>(id_of_row(args, row)) * n_cols;
+  const float* position = position_of_row(args, row);
   float* out = args.hidden + static_cast<int64_t>(row) * n_cols;
   for (int32_t col = 4 * static_cast<int32_t>(threadIdx.x); col < n_cols; col += 4 * kThreads) {
-    store4(out + col, load4(values + col));
+    float4 x = load4(values + col);
+    x = {args.scale * x.x, args.scale * x.y, args.scale * x.z, args.scale * x.w};
+    if (position != nullptr) {
+      const float4 p = load4(position + col);
+      x = {x.x + p.x, x.y + p.y, x.z + p.z, x.w + p.w};
+    }
+    store4(out + col, x);
   }
 }
 
@@ -60,19 +73,27 @@ __device__ LaneValues w4_values(const DeviceMatrix& table, int64_t unit, int lan
 
 // A block a row, four threads a group of 32 columns.
 template <LaneValues (*kValues)(const DeviceMatrix&, int64_t, int, int64_t)>
-__global__ void __launch_bounds__(kThreads) embed_quants(EmbedArgs args) {
+__global__ void __launch_bounds__(kThreads) embed_quants(const __grid_constant__ EmbedArgs args) {
   const DeviceMatrix& table = args.table;
   const int32_t row = static_cast<int32_t>(blockIdx.x), id = id_of_row(args, row);
   const int n_groups = table.n_in / kWeightGroup, t = static_cast<int>(threadIdx.x % 4);
+  const float* position = position_of_row(args, row);
   const int64_t units = table.n_out / kWeightUnitOutputs;  // of a group
   const int lane = 4 * (id % kWeightUnitOutputs) + t;
   for (int group = static_cast<int>(threadIdx.x / 4); group < n_groups; group += kThreads / 4) {
     const LaneValues values = kValues(table, group * units + id / kWeightUnitOutputs, lane,
                                       static_cast<int64_t>(group) * table.n_out + id);
-    float* out =
-        args.hidden + static_cast<int64_t>(row) * table.n_in + group * kWeightGroup + 2 * t;
+    const int32_t first = group * kWeightGroup + 2 * t;
+    float* out = args.hidden + static_cast<int64_t>(row) * table.n_in + first;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) __stwb(reinterpret_cast<float2*>(out + 8 * i), values.pairs[i]);
+    for (int i = 0; i < 4; ++i) {
+      float2 pair{args.scale * values.pairs[i].x, args.scale * values.pairs[i].y};
+      if (position != nullptr) {
+        const float2 p = *reinterpret_cast<const float2*>(position + first + 8 * i);
+        pair = {pair.x + p.x, pair.y + p.y};
+      }
+      __stwb(reinterpret_cast<float2*>(out + 8 * i), pair);
+    }
   }
 }
 

@@ -28,7 +28,7 @@ namespace prefold::cuda {
 enum class GemmOutput : uint8_t {
   kStore,     // out = T(sum)
   kStoreF32,  // out = sum
-  kAddF32,    // out = out + sum
+  kAddF32,    // out = out + add_scale * sum
 };
 
 // Rows x outputs of a block's tile.
@@ -44,6 +44,7 @@ struct GemmArgs {
   DeviceLinear linear = {};
   void* out = nullptr;     // (n_rows, weight.n_out) of T or f32, 16-byte aligned; not x
   int64_t out_stride = 0;  // in elements, a multiple of 8
+  float add_scale = 1.0f;  // with kAddF32
 };
 
 [[nodiscard]] cudaError_t launch_gemm(const GemmArgs& args, cudaStream_t stream);

@@ -2,7 +2,7 @@
 //
 // An output is one chain acc = fma(x[k], w[k], acc) over k in order from 0, where w[k] is the one
 // f32 value of the weight (d * q + m rounded once): the chain of the CPU engine, so the bits are
-// its bits. Then the bias is added, then the old output if wanted.
+// its bits. Then the bias is added; then, if wanted, the sum times add_scale to the old output.
 //
 // Blocks of 64 threads, 64 x 64 outputs each; 16 KiB of shared memory, 243 registers at most, none
 // spilt. Bound by f32 multiply-adds; up to 64 rows cost as much as 64.
@@ -22,6 +22,7 @@ struct GemmExactArgs {
   int32_t n_rows = 0;        // > 0
   DeviceLinear linear;       // dense weights are f32
   bool add_to_out = false;
+  float add_scale = 1.0f;  // of what is added
   float* out = nullptr;    // (n_rows, weight.n_out), 16-byte aligned; not x
   int64_t out_stride = 0;  // in floats, a multiple of 4
 };

@@ -21,12 +21,14 @@ class GemmBlock {
  public:
   using Stage = GemmStage<Shape, kFormat>;
 
-  __device__ __forceinline__ GemmBlock(const GemmArgs& args, char* shared)
+  // The tile begins at this row and output of `args`.
+  __device__ __forceinline__ GemmBlock(const GemmArgs& args, int first_row, int first_output,
+                                       char* shared)
       : args_(args),
         shared_(shared),
         lane_(threadIdx.x % 32),
-        first_row_(blockIdx.x * Shape::kRows),
-        first_output_(blockIdx.y * Shape::kOutputs),
+        first_row_(first_row),
+        first_output_(first_output),
         warp_row_(threadIdx.x / 32 / Shape::kWarpsOverOutputs * Shape::kWarpRows),
         warp_output_(threadIdx.x / 32 % Shape::kWarpsOverOutputs * Shape::kWarpOutputs) {
     x_first_ = kHalfTiles ? swizzled<Stage::kRowBytes>(warp_row_ + lane_ % 8, lane_ / 8)
@@ -41,10 +43,16 @@ class GemmBlock {
     keep(scale_first_);
   }
 
+  // The tile's rows of x lie one after the other.
   __device__ __forceinline__ void run() {
+    run(XCopier(static_cast<const T*>(args_.x) + first_row_ * args_.x_stride, args_.x_stride * 2,
+                Shape::kK * 2, args_.n_rows - first_row_, XCopier::kAll));
+  }
+
+  // x: what copies the tile's rows, of the interface of XCopier.
+  template <class X>
+  __device__ __forceinline__ void run(X x) {
     const DeviceMatrix& weight = args_.linear.weight;
-    XCopier x(static_cast<const T*>(args_.x) + first_row_ * args_.x_stride, args_.x_stride * 2,
-              Shape::kK * 2, args_.n_rows - first_row_, XCopier::kAll);
     x.zero_absent(shared_, Stage::kBytes, Stage::kStages);
     const int n_outputs = weight.n_out - first_output_;
     if constexpr (Stage::kDense) {
@@ -232,8 +240,8 @@ class GemmBlock {
                                                  row * args_.out_stride + output);
           float2 sum = biased(i, j, half);
           if (args_.output == GemmOutput::kAddF32) {
-            sum.x = at->x + sum.x;
-            sum.y = at->y + sum.y;
+            sum.x = at->x + args_.add_scale * sum.x;
+            sum.y = at->y + args_.add_scale * sum.y;
           }
           *at = sum;
         }
@@ -290,7 +298,9 @@ __global__ void __launch_bounds__(Shape::kThreads)
 #endif
   if constexpr (kSupported) {
     extern __shared__ __align__(128) char shared[];
-    GemmBlock<T, kFormat, Shape>(args, shared).run();
+    GemmBlock<T, kFormat, Shape>(args, blockIdx.x * Shape::kRows, blockIdx.y * Shape::kOutputs,
+                                 shared)
+        .run();
   } else {
     __trap();
   }

@@ -105,7 +105,7 @@ class StageCopier {
     copy_chunks(to, present_ & those_before(n_pieces, n_chunks));
   }
 
- private:
+ protected:
   static constexpr int kChunks = kPieces * kPieceChunks;
   static constexpr int kCount = (kChunks + kThreads - 1) / kThreads;
   static constexpr int kStepBytes = kThreads * 16;  // between the thread's chunks, in shared memory
@@ -132,15 +132,20 @@ class StageCopier {
   }
 
   __device__ __forceinline__ void copy_chunks(uint32_t to, uint32_t which) {
+    copy_chunks(to, which, [&](int i) { return source(i); });
+  }
+
+  template <class Source>
+  __device__ __forceinline__ void copy_chunks(uint32_t to, uint32_t which, const Source& from) {
     const uint32_t first = to + to_;
 #if __CUDA_ARCH__ >= 800
     static_for<kCount>(
-        [&]<int kI>() { copy_16_async<kI * kStepBytes, kI>(first, source(kI), which); });
+        [&]<int kI>() { copy_16_async<kI * kStepBytes, kI>(first, from(kI), which); });
 #else
     uint4 values[kCount];  // all on their way before the first is waited for
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      if ((which >> i & 1) != 0) values[i] = __ldg(reinterpret_cast<const uint4*>(source(i)));
+      if ((which >> i & 1) != 0) values[i] = __ldg(reinterpret_cast<const uint4*>(from(i)));
     }
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {

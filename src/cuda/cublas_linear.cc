@@ -32,7 +32,8 @@ void multiply(cublasHandle_t handle, const GemmArgs& args, const void* rows, int
               int32_t n_outputs) {
   const bool to_f32 = args.output != GemmOutput::kStore;
   const bool add = args.output == GemmOutput::kAddF32 || args.linear.bias != nullptr;
-  const float alpha = 1.0f, beta = add ? 1.0f : 0.0f;
+  const float alpha = args.output == GemmOutput::kAddF32 ? args.add_scale : 1.0f;
+  const float beta = add ? 1.0f : 0.0f;
   auto* out =
       static_cast<std::byte*>(args.out) + static_cast<size_t>(first_output) * (to_f32 ? 4 : 2);
   const int32_t n_in = args.linear.weight.n_in;
@@ -76,7 +77,8 @@ void cublas_linear(cublasHandle_t handle, const GemmArgs& args, std::span<std::b
                                                 .n_rows = args.n_rows,
                                                 .n_cols = weight.n_out,
                                                 .out = args.out,
-                                                .out_stride = args.out_stride},
+                                                .out_stride = args.out_stride,
+                                                .add_scale = args.add_scale},
                                                stream));
   }
   if (weight.format == WeightFormat::kDense) {

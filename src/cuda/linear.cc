@@ -57,8 +57,10 @@ void linear(const LinearContext& context, const DeviceRows& x, const DeviceLinea
                              .n_rows = x.n_rows,
                              .linear = linear,
                              .add_to_out = out.output == GemmOutput::kAddF32,
+                             .add_scale = out.add_scale,
                              .out = static_cast<float*>(out.data),
-                             .out_stride = out.stride};
+                             .out_stride = out.stride,
+                             .add_scale = out.add_scale};
     check_launch("gemm_exact", launch_gemm_exact(args, context.stream));
     return;
   }
@@ -70,7 +72,8 @@ void linear(const LinearContext& context, const DeviceRows& x, const DeviceLinea
                       .n_rows = x.n_rows,
                       .linear = linear,
                       .out = out.data,
-                      .out_stride = out.stride};
+                      .out_stride = out.stride,
+                      .add_scale = out.add_scale};
   if (!context.deterministic && x.n_rows >= context.cublas_rows.of(weight.format)) {
     cublas_linear(context.cublas, args, context.scratch);
   } else {

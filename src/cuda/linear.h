@@ -48,6 +48,7 @@ struct LinearOut {
   void* data = nullptr;
   int64_t stride = 0;
   GemmOutput output = GemmOutput::kStore;
+  float add_scale = 1.0f;  // with kAddF32
 };
 
 // out = x W^T (+ bias), x: (n_rows, n_in), out: (n_rows, n_out). With x in f32 (--precision exact)

@@ -54,7 +54,8 @@ QuantTable random_table(WeightFormat format, int32_t n_cols, std::mt19937& rng) 
   return table;
 }
 
-// Rows from tokens and from slots, against the table's values: equal to the bit.
+// Rows from tokens and from slots, against the table's values: equal to the bit; then scaled and
+// with learned positions added.
 void check_embed(const DeviceMatrix& table, const std::vector<float>& values) {
   const std::vector<int32_t> token_ids{3, kTokenFromSlot, 0, kVocab - 1, kTokenFromSlot, 3};
   const std::vector<int32_t> input_slots{0, 2, 0, 1, 0, 0};
@@ -70,6 +71,30 @@ void check_embed(const DeviceMatrix& table, const std::vector<float>& values) {
   for (size_t row = 0; row < wanted_ids.size(); ++row) {
     for (int32_t k = 0; k < n_cols; ++k) {
       REQUIRE(out[row * n_cols + k] == values[static_cast<size_t>(wanted_ids[row]) * n_cols + k]);
+    }
+  }
+
+  const std::vector<int32_t> row_positions{0, 6, 2, 2, 1, 5};
+  std::vector<float> learned(7 * static_cast<size_t>(n_cols));
+  for (size_t i = 0; i < learned.size(); ++i) learned[i] = 0.01f * static_cast<float>(i % 97);
+  const DeviceBuffer<int32_t> positions(row_positions);
+  const DeviceBuffer<float> position_table(learned);
+  run_kernel("embed", launch_embed({.token_ids = ids.data(),
+                                    .input_slots = slots.data(),
+                                    .last_tokens = last.data(),
+                                    .n_rows = static_cast<int32_t>(token_ids.size()),
+                                    .table = table,
+                                    .hidden = hidden.data(),
+                                    .scale = 7.25f,
+                                    .position_table = position_table.data(),
+                                    .positions = positions.data()},
+                                   nullptr));
+  const std::vector<float> with_positions = hidden.download();
+  for (size_t row = 0; row < wanted_ids.size(); ++row) {
+    for (int32_t k = 0; k < n_cols; ++k) {
+      const float scaled = 7.25f * out[row * n_cols + k];
+      REQUIRE(with_positions[row * n_cols + k] ==
+              scaled + learned[static_cast<size_t>(row_positions[row]) * n_cols + k]);
     }
   }
 }

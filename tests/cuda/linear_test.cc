@@ -94,6 +94,15 @@ TEST_CASE("linear: in f32 the bits are those of the CPU's exact product [smoke]"
            {out.data(), n_out, GemmOutput::kAddF32});
     CHECK(out.download() == expected);
 
+    const DeviceFloats product(FloatType::kF32, old.size()), sum(FloatType::kF32, old);
+    linear({}, rows_of(device_x, n_rows, n_in), weight.linear(device_bias.data()),
+           {product.data(), n_out, GemmOutput::kStoreF32});
+    linear({}, rows_of(device_x, n_rows, n_in), weight.linear(device_bias.data()),
+           {sum.data(), n_out, GemmOutput::kAddF32, 0.22f});
+    std::vector<float> scaled = product.download();
+    for (size_t i = 0; i < scaled.size(); ++i) scaled[i] = old[i] + 0.22f * scaled[i];
+    CHECK(sum.download() == scaled);
+
     reference::gemm(x.data(), n_in, n_rows, weight.values.data(), n_out, n_in, nullptr, false,
                     expected.data(), n_out);
     linear({}, rows_of(device_x, n_rows, n_in), weight.linear(),
@@ -136,9 +145,12 @@ TEST_CASE("linear: cuBLAS gives the product too, whatever the scratch holds at a
                  {out.data(), n_out, output});
           CHECK(within_tolerance(out.download(), product, out_type, n_in, size));
           linear(context, rows_of(device_x, n_rows, n_in), weight.linear(device_bias.data()),
-                 {biased.data(), n_out, output});
-          CHECK(
-              within_tolerance(biased.download(), with_bias(product, bias), out_type, n_in, size));
+                 {biased.data(), n_out, output, 0.5f});
+          std::vector<double> expected = with_bias(product, bias);
+          if (output == GemmOutput::kAddF32) {
+            for (double& value : expected) value *= 0.5;
+          }
+          CHECK(within_tolerance(biased.download(), expected, out_type, n_in, size));
         }
       }
     }

@@ -140,6 +140,14 @@ TEST_CASE("rope and append: q in place, k and v in their slots, nothing else cha
   }
 }
 
+TEST_CASE("rope and append: without positions, q stays and k is stored as it is [smoke]") {
+  for (const FloatType type : {FloatType::kF16, FloatType::kF32}) {
+    for (const bool is_interleaved : {false, true}) {
+      check_rope_append({type, 4, 2, 48, 0, is_interleaved});
+    }
+  }
+}
+
 TEST_CASE("rope and append: rotated parts that are no whole pieces of 16 bytes") {
   for (const FloatType type : {FloatType::kF16, FloatType::kBf16, FloatType::kF32}) {
     for (const int32_t rotary_dim : {2, 12, 20, 24, 40}) {

@@ -1,0 +1,51 @@
+#include "kernels/cuda/expert_gemm_launch.cuh"
+#include "kernels/cuda/gemm_exact_kernel.cuh"
+
+namespace prefold::cuda {
+namespace {
+
+template <WeightFormat kFormat>
+__global__ void __launch_bounds__(exact::kThreads)
+    expert_gemm_exact_kernel(const __grid_constant__ ExpertGemmArgs args) {
+  if (static_cast<int>(blockIdx.x) >= *args.n_tiles) return;
+  const int4 tile = reinterpret_cast<const int4*>(args.tiles)[blockIdx.x];  // ExpertTile
+  const int expert = tile.x, first = tile.y, n_rows = tile.z;
+  const int64_t skipped = expert * static_cast<int64_t>(args.experts.n_bytes);
+  GemmExactArgs gemm;  // of this tile alone
+  gemm.n_rows = n_rows;
+  gemm.linear.weight = args.experts.first;
+  gemm.linear.weight.values = static_cast<const char*>(args.experts.first.values) + skipped;
+  gemm.linear.weight.scales = static_cast<const char*>(args.experts.first.scales) + skipped;
+  gemm.out = static_cast<float*>(args.out) + first * args.out_stride;
+  gemm.out_stride = args.out_stride;
+  exact::multiply_tile<kFormat, true>(gemm,
+                                      {static_cast<const float*>(args.x), args.x_stride, first,
+                                       n_rows, args.rows == nullptr ? nullptr : args.rows + first},
+                                      0, blockIdx.y * exact::kTile);
+}
+
+template <WeightFormat kFormat>
+void launch(const ExpertGemmArgs& args, cudaStream_t stream) {
+  const dim3 grid(args.max_tiles, (args.experts.first.n_out + exact::kTile - 1) / exact::kTile);
+  expert_gemm_exact_kernel<kFormat><<<grid, exact::kThreads, 0, stream>>>(args);
+}
+
+}  // namespace
+
+cudaError_t launch_expert_gemm_exact(const ExpertGemmArgs& args, cudaStream_t stream) {
+  if (args.tile != GemmTile::k64x64) return cudaErrorInvalidValue;
+  switch (args.experts.first.format) {
+    case WeightFormat::kDense:
+      launch<WeightFormat::kDense>(args, stream);
+      break;
+    case WeightFormat::kW8:
+      launch<WeightFormat::kW8>(args, stream);
+      break;
+    case WeightFormat::kW4:
+      launch<WeightFormat::kW4>(args, stream);
+      break;
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace prefold::cuda

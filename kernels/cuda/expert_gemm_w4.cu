@@ -1,0 +1,9 @@
+#include "kernels/cuda/expert_gemm_launch.cuh"
+
+namespace prefold::cuda {
+
+cudaError_t launch_expert_gemm_w4(const ExpertGemmArgs& args, cudaStream_t stream) {
+  return launch_expert_gemm_format<WeightFormat::kW4>(args, stream);
+}
+
+}  // namespace prefold::cuda

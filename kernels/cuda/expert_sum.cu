@@ -1,0 +1,60 @@
+#include "kernels/cuda/expert_sum.h"
+
+#include "kernels/cuda/float_vec.cuh"
+
+namespace prefold::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+__device__ void add(float weight, float4 y, float4& acc) {
+  acc.x = __fmaf_rn(weight, y.x, acc.x);
+  acc.y = __fmaf_rn(weight, y.y, acc.y);
+  acc.z = __fmaf_rn(weight, y.z, acc.z);
+  acc.w = __fmaf_rn(weight, y.w, acc.w);
+}
+
+// blockIdx.x is the row.
+template <class T>
+__global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ ExpertSumArgs args) {
+  const int col = 4 * static_cast<int>(blockIdx.y * kThreads + threadIdx.x);
+  if (col >= args.n_cols) return;
+  const int64_t row = blockIdx.x;
+  const int32_t* places = args.places + row * args.n_used;
+  const float* weights = args.weights + row * args.n_used;
+  const T* expert_out = static_cast<const T*>(args.expert_out) + col;
+  float4 acc = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll 4
+  for (int i = 0; i < args.n_used; ++i) {
+    add(weights[i], load4(expert_out + places[i] * args.expert_stride), acc);
+  }
+  float* out = args.out + row * args.out_stride + col;
+  if (args.has_shared) {
+    const float weight =
+        args.gates == nullptr ? 1.0f : 1.0f / (1.0f + expf(-args.gates[row * args.gate_stride]));
+    add(weight, load4(out), acc);
+  }
+  store4(out, acc);
+}
+
+}  // namespace
+
+cudaError_t launch_expert_sum(const ExpertSumArgs& args, cudaStream_t stream) {
+  if (args.n_rows == 0) return cudaSuccess;
+  const dim3 grid(static_cast<unsigned>(args.n_rows),
+                  static_cast<unsigned>((args.n_cols + 4 * kThreads - 1) / (4 * kThreads)));
+  switch (args.type) {
+    case FloatType::kF16:
+      expert_sum<__half><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kBf16:
+      expert_sum<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kF32:
+      expert_sum<float><<<grid, kThreads, 0, stream>>>(args);
+      break;
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace prefold::cuda
