@@ -30,17 +30,35 @@ CaseWork embed_case(CaseMemory& memory) {
           }};
 }
 
-CaseWork norm_case(CaseMemory& memory) {
-  RmsNormArgs args;
-  args.hidden = memory.floats(size_t{kRows} * kHidden);
-  args.gamma = memory.floats(kHidden);
+CaseWork norm_case(CaseMemory& memory, bool is_layer_norm) {
+  NormArgs args;
+  args.x = memory.floats(size_t{kRows} * kHidden);
+  args.x_stride = args.out_stride = kHidden;
+  args.is_layer_norm = is_layer_norm;
+  args.weight = memory.floats(kHidden);
+  if (is_layer_norm) args.bias = memory.floats(kHidden);
   args.eps = 1e-5f;
   args.n_rows = kRows;
   args.n_cols = kHidden;
   args.out = memory.unwritten<uint16_t>(size_t{kRows} * kHidden);
-  return {.bytes = kRows * kHidden * (4.0 + 2.0) + kHidden * 4.0,
-          .launch = [args](cudaStream_t stream) {
-            check_launch("rmsnorm", launch_rmsnorm(args, stream));
+  return {
+      .bytes = kRows * kHidden * (4.0 + 2.0) + kHidden * (is_layer_norm ? 8.0 : 4.0),
+      .launch = [args](cudaStream_t stream) { check_launch("norm", launch_norm(args, stream)); }};
+}
+
+// Of the queries, beside which keys and values lie.
+CaseWork head_norm_case(CaseMemory& memory) {
+  constexpr int32_t kAll = (kHeads + 2 * kKvHeads) * kHeadDim;
+  HeadNormArgs args;
+  args.x = memory.halves(size_t{kRows} * kAll);
+  args.stride = kAll;
+  args.weight = memory.floats(kHeadDim);
+  args.eps = 1e-5f;
+  args.n_rows = kRows;
+  args.n_heads = kHeads;
+  args.head_dim = kHeadDim;
+  return {.bytes = 2.0 * 2.0 * kRows * kHeads * kHeadDim, .launch = [args](cudaStream_t stream) {
+            check_launch("head_norm", launch_head_norm(args, stream));
           }};
 }
 
@@ -83,7 +101,7 @@ CaseWork gated_case(CaseMemory& memory) {
   args.n_rows = kRows;
   args.n_cols = kIntermediate;
   return {.bytes = 3.0 * 2.0 * kRows * kIntermediate, .launch = [args](cudaStream_t stream) {
-            check_launch("silu_mul", launch_silu_mul(args, stream));
+            check_launch("gated", launch_gated(args, stream));
           }};
 }
 
@@ -199,10 +217,17 @@ uint8_t* CaseMemory::bytes(size_t n) {
 }
 
 std::vector<CudaCase> cuda_cases() {
-  std::vector<CudaCase> cases{{"embed", embed_case},       {"kv_copy", kv_copy_case},
-                              {"norm", norm_case},         {"rope_append", rope_case},
-                              {"gated", gated_case},       {"sample.greedy", greedy_case},
-                              {"sample.top_p", top_p_case}};
+  std::vector<CudaCase> cases{
+      {"embed", embed_case},
+      {"kv_copy", kv_copy_case},
+      {"norm", [](CaseMemory& memory) { return norm_case(memory, false); }},
+      {"norm.layer", [](CaseMemory& memory) { return norm_case(memory, true); }},
+      {"norm.heads", head_norm_case},
+      {"rope_append", rope_case},
+      {"gated", gated_case},
+      {"sample.greedy", greedy_case},
+      {"sample.top_p", top_p_case}};
+  for (CudaCase& item : expert_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : attention_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : gemm_cases()) cases.push_back(std::move(item));
   return cases;

@@ -10,8 +10,8 @@
 #include "cuda/cublas_rows.h"
 #include "cuda/cuda_range.h"
 #include "cuda/error.h"
-#include "cuda/model_features.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/expert_routes.h"
 #include "model/forward_pass.h"
 
 namespace prefold::cuda {
@@ -101,6 +101,7 @@ struct CudaEngine::Sizes {
     tables.attention_shape.n_kv_heads = config.n_kv_heads;
     tables.attention_shape.tile_rows = attention_tile_rows(options.type, config.head_dim);
     tables.attention_shape.n_sms = device.sm_count;
+    tables.windows = attention_windows(config, options.n_positions);
     tables.attention = attention_limits(options.token_budget, tables.attention_shape);
 
     sampler.n_vocab = config.vocab_size;
@@ -147,10 +148,11 @@ void check_model(const ModelConfig& config) {
         "most",
         config.n_heads, config.n_kv_heads, kMostHeadsPerKvHead));
   }
-  const std::vector<std::string> missing = missing_features(config);
-  if (!missing.empty()) {
-    throw Error(fmt::format("--device cuda: this model needs {}, which the CUDA engine lacks",
-                            fmt::join(missing, ", ")));
+  if (config.moe.n_experts > kMostExperts || config.moe.n_used > kMostUsedExperts) {
+    throw Error(fmt::format(
+        "--device cuda: this model has {} experts, of which a row takes {}; expected {} and {} at "
+        "most",
+        config.moe.n_experts, config.moe.n_used, kMostExperts, kMostUsedExperts));
   }
 }
 
@@ -184,7 +186,15 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
       workspace_(allocate_workspace(sizes.workspace, config, work_arena_)),
       tables_(sizes.tables, work_arena_, pinned_arena_),
       sampler_(sizes.sampler, work_arena_, pinned_arena_),
-      context_{config, options.type, stream_.get(), weights, workspace_, {}, {}, {}, 0},
+      context_{config,
+               options.type,
+               stream_.get(),
+               weights,
+               workspace_,
+               {},
+               {},
+               0,
+               attention_window_idx(config, options.n_positions)},
       max_step_rows_(options.token_budget),
       max_logit_rows_(sizes.sampler.max_batch) {
   LinearContext& linear = context_.linear;

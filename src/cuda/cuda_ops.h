@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <vector>
 
 #include "cuda/cuda_step_tables.h"
 #include "cuda/cuda_weights.h"
@@ -33,7 +34,14 @@ struct CudaContext {
   CudaKvCache kv;
   LinearContext linear, output_linear;  // of the layers, of the LM head
   int32_t max_shared_bytes;             // of a block, opted in
+  // By layer: which of the step's lists of attention, one for each of attention_windows.
+  std::vector<int32_t> window_idx;
 };
+
+// The windows of a model's layers, each once; 0 for those that see all of n_positions.
+std::vector<int32_t> attention_windows(const ModelConfig& config, int32_t n_positions);
+// Which of them is each layer's.
+std::vector<int32_t> attention_window_idx(const ModelConfig& config, int32_t n_positions);
 
 // All layers of one step.
 class CudaLayers {
@@ -50,24 +58,29 @@ class CudaLayers {
   const CudaLayerWeights& layer_weights(int32_t i) const { return context_.weights.layers[i]; }
 
   void embed(const CudaRows& out);
-  void norm(const CudaRows& x, const float* weight, const CudaRows& out);
+  void norm(const CudaRows& x, const CudaNorm& weights, const CudaRows& out);
+  void copy(const CudaRows& x, const CudaRows& out);
+  void add_norm(const CudaRows& x, const CudaNorm& weights, const CudaRows& out);
   // A product merged into the one before it (cuda_weights.h) is done with it: its `out` lies beside
   // that one's.
   void linear(const CudaRows& x, std::initializer_list<Product> products);
   void add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out);
+  // q, k and v lie side by side (CudaActivations).
+  void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
+  void qk_norm(const CudaRows& x, const CudaNorm& weights);
   void rope_and_append(int32_t layer_idx, const CudaRows& q, const CudaRows& k, const CudaRows& v);
   void attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out);
   void gate(const CudaRows& gate, const CudaRows& up);
-  // Of models that the engine does not take (model_features.h).
-  void copy(const CudaRows& x, const CudaRows& out);
-  void add_norm(const CudaRows& x, const float* weight, const CudaRows& out);
-  void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
-  void qk_norm(const CudaRows& x, const float* weight);
   void activate(const CudaRows& x);
-  void moe(int32_t layer_idx, const CudaRows& x, const CudaRows& out);
+  void moe(int32_t layer_idx, const CudaRows& x, const CudaRows& out);  // cuda_experts.cc
   void add_scaled(const CudaRows& x, const CudaRows& out);
 
  private:
+  // The shared expert's output, into out in f32.
+  void shared_expert(const CudaMoe& moe, const CudaRows& x, const CudaRows& out);
+  // Columns [first, first + n_cols) of rows of gate and up that have twice `ffn_size` of them.
+  CudaRows gate_up_rows(int32_t n_rows, int32_t ffn_size, int32_t first, int32_t n_cols) const;
+
   const CudaContext& context_;
   const StepTables& tables_;
   const int32_t* last_tokens_;

@@ -23,22 +23,24 @@ int32_t recorded_items(int32_t n_rows, const AttentionShape& shape) {
 size_t step_table_bytes(const StepTableLimits& limits) {
   const size_t n_rows = limits.max_rows;
   const auto ints = [](size_t n) { return arena_bytes(n * sizeof(int32_t)); };
+  const size_t list_bytes = arena_bytes(limits.attention.n_items * sizeof(AttentionItem)) +
+                            arena_bytes(limits.attention.n_merges * sizeof(AttentionMerge)) +
+                            ints(limits.attention.n_parts) + arena_bytes(sizeof(AttentionCounts));
   return 4 * ints(n_rows) + ints(n_rows * limits.max_blocks_per_span) +
-         arena_bytes(limits.max_copies * sizeof(BlockCopy)) +
-         arena_bytes(limits.attention.n_items * sizeof(AttentionItem)) +
-         arena_bytes(limits.attention.n_merges * sizeof(AttentionMerge)) +
-         ints(limits.attention.n_parts) + arena_bytes(sizeof(AttentionCounts));
+         arena_bytes(limits.max_copies * sizeof(BlockCopy)) + limits.windows.size() * list_bytes;
 }
+
+StepTableBuilder::Lists::Lists(const AttentionLimits& limits)
+    : items(limits.n_items), merges(limits.n_merges), parts(limits.n_parts) {}
 
 StepTableBuilder::StepTableBuilder(const StepTableLimits& limits, DeviceArena& device,
                                    PinnedArena& pinned)
     : limits_(limits),
       scratch_(limits.attention),
-      items_(limits.attention.n_items),
-      merges_(limits.attention.n_merges),
-      parts_(limits.attention.n_parts),
+      attention_(limits.windows.size()),
       device_(device.take<std::byte>(step_table_bytes(limits))),
       n_bytes_(step_table_bytes(limits)) {
+  for (size_t i = 0; i < limits.windows.size(); ++i) lists_.emplace_back(limits.attention);
   for (std::byte*& staging : staging_) staging = pinned.take<std::byte>(n_bytes_);
 }
 
@@ -79,39 +81,61 @@ const int32_t* StepTableBuilder::put_kv_slots(const StepPlan& plan, int32_t n_ro
   return slots.device;
 }
 
-// The lists of attention. Of those whose lengths the rows do not tell only the first has a place of
-// its own; the others are found through indexes that count from the begin of all tables.
-void StepTableBuilder::put_lists(const StepPlan& plan, const AttentionLists& lists,
-                                 StepTables& tables) {
-  const std::span<AttentionItem> items = lists.items.first(lists.counts.n_items);
-  const std::span<AttentionMerge> merges = lists.merges.first(lists.counts.n_merges);
+void StepTableBuilder::plan_lists(const StepPlan& plan) {
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    Lists& of_window = lists_[i];
+    of_window.lists = {of_window.items, of_window.merges, of_window.parts, {}, 0, 0};
+    AttentionShape shape = limits_.attention_shape;
+    shape.window = limits_.windows[i];
+    plan_attention(plan.spans, plan.segments, shape, limits_.attention, scratch_, of_window.lists);
+  }
+}
+
+// The lists of attention, and what they index. Where parts and block tables lie the rows do not
+// tell: they are found through indexes that count from the begin of all tables.
+void StepTableBuilder::put_lists(const StepPlan& plan, StepTables& tables) {
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    Lists& of_window = lists_[i];
+    of_window.merge_place = take<AttentionMerge>(attention_[i].most.n_merges);
+    of_window.item_place = take<AttentionItem>(attention_[i].most.n_items);
+    attention_[i].counts = put(std::span<const AttentionCounts>(&of_window.lists.counts, 1));
+    attention_[i].merges = of_window.merge_place.device;
+    attention_[i].items = of_window.item_place.device;
+  }
   tables.entries = reinterpret_cast<const int32_t*>(device_);
-  tables.counts = put(std::span<const AttentionCounts>(&lists.counts, 1));
-  const Place<AttentionMerge> merge_place = take<AttentionMerge>(tables.n_rows);
-  const Place<AttentionItem> item_place = take<AttentionItem>(items.size());
-  tables.merges = merge_place.device;
-  tables.items = item_place.device;
-  const int32_t* parts = put(std::span<const int32_t>(lists.parts.first(lists.n_parts)));
+  tables.attention = attention_;
   const int32_t* block_ids = put(std::span<const int32_t>(plan.block_ids));
-  const auto first_part = static_cast<int32_t>(parts - tables.entries);
   const auto first_block = static_cast<int32_t>(block_ids - tables.entries);
-  for (AttentionMerge& merge : merges) merge.first_part += first_part;
-  for (AttentionItem& item : items) item.first_block += first_block;
-  std::copy(merges.begin(), merges.end(), merge_place.host);
-  std::copy(items.begin(), items.end(), item_place.host);
+  for (const Lists& of_window : lists_) {
+    const AttentionLists& lists = of_window.lists;
+    const int32_t* parts = put(std::span<const int32_t>(lists.parts.first(lists.n_parts)));
+    const auto first_part = static_cast<int32_t>(parts - tables.entries);
+    for (int32_t k = 0; k < lists.counts.n_merges; ++k) {
+      of_window.merge_place.host[k] = lists.merges[k];
+      of_window.merge_place.host[k].first_part += first_part;
+    }
+    for (int32_t k = 0; k < lists.counts.n_items; ++k) {
+      of_window.item_place.host[k] = lists.items[k];
+      of_window.item_place.host[k].first_block += first_block;
+    }
+  }
 }
 
 StepTables StepTableBuilder::upload(const StepPlan& plan, int32_t n_recorded_rows, int64_t step,
                                     cudaStream_t stream) {
-  AttentionLists lists{items_, merges_, parts_, {}, 0, 0};
-  plan_attention(plan.spans, plan.segments, limits_.attention_shape, limits_.attention, scratch_,
-                 lists);
-  const int32_t n_recorded_items = recorded_items(n_recorded_rows, limits_.attention_shape);
+  plan_lists(plan);
+  const int32_t n_recorded_items =
+      std::min(recorded_items(n_recorded_rows, limits_.attention_shape), limits_.attention.n_items);
   StepTables tables;
-  tables.is_replayable = n_recorded_rows > 0 && lists.counts.n_items <= n_recorded_items;
+  tables.is_replayable =
+      n_recorded_rows > 0 && std::all_of(lists_.begin(), lists_.end(), [&](const Lists& of_window) {
+        return of_window.lists.counts.n_items <= n_recorded_items;
+      });
   tables.n_rows = tables.is_replayable ? n_recorded_rows : plan.n_rows();
-  tables.most =
-      tables.is_replayable ? AttentionCounts{n_recorded_items, n_recorded_rows} : lists.counts;
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    attention_[i].most = tables.is_replayable ? AttentionCounts{n_recorded_items, n_recorded_rows}
+                                              : lists_[i].lists.counts;
+  }
   CHECK(tables.n_rows >= plan.n_rows() && tables.n_rows <= limits_.max_rows);
   host_ = staging_[step % kMaxSteps];
   used_ = 0;
@@ -119,7 +143,7 @@ StepTables StepTableBuilder::upload(const StepPlan& plan, int32_t n_recorded_row
   tables.input_slots = put_rows(plan.input_slots, tables.n_rows);
   tables.positions = put_rows(plan.positions, tables.n_rows);
   tables.kv_slots = put_kv_slots(plan, tables.n_rows);
-  put_lists(plan, lists, tables);
+  put_lists(plan, tables);
   tables.copies = put(std::span<const BlockCopy>(plan.copies));
   check_cuda("copy of the step's tables",
              cudaMemcpyAsync(device_, host_, used_, cudaMemcpyHostToDevice, stream));

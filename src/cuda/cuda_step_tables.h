@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cuda/arena.h"
@@ -20,8 +21,17 @@ struct StepTableLimits {
   int32_t max_rows = 0;
   int32_t max_blocks_per_span = 0;
   int32_t max_copies = 0;
-  AttentionShape attention_shape;
+  AttentionShape attention_shape;      // `window` is not used:
+  std::vector<int32_t> windows = {0};  // those of the model's layers, each once
   AttentionLimits attention;
+};
+
+// The lists of attention for the layers of one window.
+struct AttentionTables {
+  const AttentionCounts* counts = nullptr;
+  const AttentionMerge* merges = nullptr;
+  const AttentionItem* items = nullptr;
+  AttentionCounts most;  // what launches must provide for
 };
 
 // Device pointers to the tables of one step.
@@ -33,11 +43,8 @@ struct StepTables {
   const int32_t* positions = nullptr;    // (n_rows)
   const int32_t* kv_slots = nullptr;     // (n_rows): block * kKvBlockTokens + offset; -1: padding
   const BlockCopy* copies = nullptr;
-  const AttentionCounts* counts = nullptr;
-  const AttentionMerge* merges = nullptr;
-  const AttentionItem* items = nullptr;
+  std::span<const AttentionTables> attention;  // for each of the windows; until the next upload
   const int32_t* entries = nullptr;  // block tables and parts: first_block and first_part are here
-  AttentionCounts most;              // what launches must provide for
 };
 
 class StepTableBuilder {
@@ -52,8 +59,8 @@ class StepTableBuilder {
   // of step - kMaxSteps must be done. The plan may be given up when this returns; the tables stay
   // until the stream comes to the next upload.
   //
-  // n_recorded_rows > 0: so many rows, and `most` the same for all such steps, save those with an
-  // unusual number of items for attention: is_replayable says which.
+  // n_recorded_rows > 0: so many rows, and each `most` the same for all such steps, save those with
+  // an unusual number of items for attention: is_replayable says which.
   StepTables upload(const StepPlan& plan, int32_t n_recorded_rows, int64_t step,
                     cudaStream_t stream);
 
@@ -69,14 +76,24 @@ class StepTableBuilder {
   template <class T>
   const T* put(std::span<const T> values);
   const int32_t* put_rows(const std::vector<int32_t>& values, int32_t n_rows);
+  // Storage of the lists of a window.
+  struct Lists {
+    explicit Lists(const AttentionLimits& limits);
+    std::vector<AttentionItem> items;
+    std::vector<AttentionMerge> merges;
+    std::vector<int32_t> parts;
+    AttentionLists lists;
+    Place<AttentionItem> item_place = {};
+    Place<AttentionMerge> merge_place = {};
+  };
   const int32_t* put_kv_slots(const StepPlan& plan, int32_t n_rows);
-  void put_lists(const StepPlan& plan, const AttentionLists& lists, StepTables& tables);
+  void plan_lists(const StepPlan& plan);
+  void put_lists(const StepPlan& plan, StepTables& tables);
 
   StepTableLimits limits_;
   AttentionPlanScratch scratch_;
-  std::vector<AttentionItem> items_;
-  std::vector<AttentionMerge> merges_;
-  std::vector<int32_t> parts_;
+  std::vector<Lists> lists_;                // by window
+  std::vector<AttentionTables> attention_;  // by window
   std::byte* device_ = nullptr;
   std::byte* staging_[kMaxSteps] = {};
   std::byte* host_ = nullptr;  // the staging buffer of the step being written

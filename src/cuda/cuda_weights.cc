@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <span>
 #include <string>
@@ -11,98 +10,32 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/error.h"
 #include "cuda/error.h"
+#include "cuda/weight_sink.h"
 #include "cuda/weights.h"
 #include "model/model_tensors.h"
 
 namespace prefold::cuda {
 namespace {
 
-// Where weights go, piece by piece: counted only, or packed and copied as well.
-class WeightSink {
- public:
-  explicit WeightSink(FloatType activations) : activations_(activations) {}
-  WeightSink(FloatType activations, ThreadPool& pool, DeviceArena& arena)
-      : activations_(activations), pool_(&pool), arena_(&arena) {}
-
-  size_t n_bytes() const { return n_bytes_; }
-
-  // Matrices of one format, as one whose outputs follow one another.
-  DeviceMatrix matrix(const ModelFile& model, std::span<const StoredTensor* const> tensors) {
-    std::vector<StoredMatrix> parts;
-    std::vector<TensorBytes> stored;
-    int32_t n_out = 0;
-    const int32_t n_in = static_cast<int32_t>(tensors.front()->shape.at(1));
-    for (const StoredTensor* tensor : tensors) {
-      const int32_t rows = static_cast<int32_t>(tensor->shape.at(0));
-      if (arena_ != nullptr) stored.push_back(read_tensor(model, *tensor));
-      parts.push_back({tensor->type,
-                       arena_ == nullptr ? std::span<const std::byte>{} : stored.back().bytes,
-                       rows});
-      n_out += parts.back().n_out;
-    }
-    const MatrixLayout layout = matrix_layout(parts.front().type, activations_, n_out, n_in);
-    std::byte* place = take(layout.n_bytes);
-    if (place == nullptr) return {layout.format, layout.type, layout.n_out, n_in, nullptr, nullptr};
-    staging_.resize(std::max(staging_.size(), layout.n_bytes));
-    const std::span<std::byte> packed = std::span(staging_).first(layout.n_bytes);
-    pack_matrix(layout, parts, packed, *pool_);
-    copy(packed, place);
-    for (const StoredTensor* tensor : tensors) drop_tensor(model, *tensor);
-    return device_matrix(layout, place);
-  }
-
-  const float* vector(const ModelFile& model, std::span<const StoredTensor* const> tensors) {
-    size_t n_values = 0;
-    for (const StoredTensor* tensor : tensors) n_values += n_elements(*tensor);
-    std::byte* place = take(n_values * sizeof(float));
-    if (place == nullptr) return nullptr;
-    std::vector<float> values;
-    for (const StoredTensor* tensor : tensors) {
-      const std::vector<float> part = read_floats(model, *tensor);
-      values.insert(values.end(), part.begin(), part.end());
-      drop_tensor(model, *tensor);
-    }
-    copy(std::as_bytes(std::span(values)), place);
-    return reinterpret_cast<const float*>(place);
-  }
-
- private:
-  std::byte* take(size_t n_bytes) {
-    n_bytes_ += arena_bytes(n_bytes);
-    return arena_ == nullptr ? nullptr : arena_->take<std::byte>(n_bytes);
-  }
-  static void copy(std::span<const std::byte> from, std::byte* to) {
-    check_cuda("copy of weights to the device",
-               cudaMemcpy(to, from.data(), from.size(), cudaMemcpyHostToDevice));
-  }
-
-  FloatType activations_;
-  ThreadPool* pool_ = nullptr;
-  DeviceArena* arena_ = nullptr;  // null: count only
-  size_t n_bytes_ = 0;
-  std::vector<std::byte> staging_;
-};
-
-// The tensors of a model by their places in the network.
+// The tensors of a model by their places in the network; open_model has checked which there are.
 class WeightReader {
  public:
   WeightReader(const ModelFile& model, FloatType activations, WeightSink& sink)
       : model_(model), config_(model.config), activations_(activations), sink_(sink) {
     for (const StoredTensor& tensor : model.tensors) tensors_.emplace(tensor.name, &tensor);
-    if (find(kOutputBias) != nullptr) {
-      throw Error(
-          "--device cuda: this model has a bias of its logits, which the CUDA engine lacks");
-    }
   }
 
   CudaWeights read() {
     CudaWeights weights;
     weights.token_embedding = matrix(kTokenEmbedding);
+    if (const StoredTensor* positions = find(kPositionEmbedding); positions != nullptr) {
+      weights.position_embedding = sink_.floats(model_, *positions);
+    }
     for (int32_t i = 0; i < config_.n_layers; ++i) weights.layers.push_back(layer(i));
-    weights.final_norm = vector(kOutputNorm);
+    weights.final_norm = norm(kOutputNorm, kOutputNormBias);
     weights.output.weight = config_.tied_embeddings ? weights.token_embedding : matrix(kOutput);
+    weights.output.bias = vector(kOutputBias);
     return weights;
   }
 
@@ -115,12 +48,56 @@ class WeightReader {
 
   CudaLayerWeights layer(int32_t i) {
     CudaLayerWeights w;
-    w.attention_norm = vector(layer_tensor(i, "attn_norm"));
+    w.attention_norm = norm(i, "attn_norm");
     linears(i, std::array{Part{"attn_q", &w.q}, Part{"attn_k", &w.k}, Part{"attn_v", &w.v}});
+    w.q_norm = norm(i, "attn_q_norm");
+    w.k_norm = norm(i, "attn_k_norm");
     linears(i, std::array{Part{"attn_output", &w.o}});
-    w.ffn_norm = vector(layer_tensor(i, "ffn_norm"));
-    linears(i, std::array{Part{"ffn_gate", &w.gate}, Part{"ffn_up", &w.up}});
-    linears(i, std::array{Part{"ffn_down", &w.down}});
+    w.attention_post_norm = norm(i, "post_attention_norm");
+    w.ffn_norm = norm(i, "ffn_norm");
+    if (config_.layers[i].is_moe) {
+      w.moe = moe(i);
+    } else {
+      if (config_.has_gate) {
+        linears(i, std::array{Part{"ffn_gate", &w.gate}, Part{"ffn_up", &w.up}});
+      } else {
+        linears(i, std::array{Part{"ffn_up", &w.up}});
+      }
+      linears(i, std::array{Part{"ffn_down", &w.down}});
+    }
+    w.ffn_post_norm = norm(i, "post_ffw_norm");
+    return w;
+  }
+
+  CudaMoe moe(int32_t i) {
+    CudaMoe w;
+    std::vector<const StoredTensor*> routers{&get(layer_tensor(i, "ffn_gate_inp"))};
+    if (config_.moe.has_shared_gate) routers.push_back(&get(layer_tensor(i, "ffn_gate_inp_shexp")));
+    w.router = sink_.dense_matrix(model_, routers);
+    const auto experts = [&](std::initializer_list<std::string_view> parts) {
+      std::vector<std::vector<const StoredTensor*>> tensors(config_.moe.n_experts);
+      for (int32_t expert = 0; expert < config_.moe.n_experts; ++expert) {
+        for (const std::string_view part : parts) {
+          tensors[expert].push_back(&get(expert_tensor(i, part, expert)));
+        }
+      }
+      return sink_.experts(model_, tensors);
+    };
+    const auto format = [&](std::string_view part) {
+      return weight_format(get(expert_tensor(i, part, 0)).type, activations_);
+    };
+    if (format("ffn_gate") == format("ffn_up")) {
+      w.gate = experts({"ffn_gate", "ffn_up"});
+    } else {
+      w.gate = experts({"ffn_gate"});
+      w.up = experts({"ffn_up"});
+    }
+    w.down = experts({"ffn_down"});
+    if (config_.moe.shared_ffn_size > 0) {
+      linears(i, std::array{Part{"ffn_gate_shexp", &w.shared_gate},
+                            Part{"ffn_up_shexp", &w.shared_up}});
+      linears(i, std::array{Part{"ffn_down_shexp", &w.shared_down}});
+    }
     return w;
   }
 
@@ -129,16 +106,15 @@ class WeightReader {
     for (size_t begin = 0, end = 0; begin < parts.size(); begin = end) {
       std::vector<const StoredTensor*> weights, biases;
       for (end = begin; end < parts.size(); ++end) {
-        const StoredTensor* weight = find(layer_tensor(layer_idx, parts[end].name));
+        const StoredTensor& weight = get(layer_tensor(layer_idx, parts[end].name));
         const StoredTensor* bias = find(layer_tensor(layer_idx, parts[end].name, "bias"));
-        CHECK(weight != nullptr);
-        check_outputs(*weight);
+        check_outputs(weight);
         const bool fits =
-            weights.empty() || (weight_format(weight->type, activations_) ==
+            weights.empty() || (weight_format(weight.type, activations_) ==
                                     weight_format(weights.front()->type, activations_) &&
                                 (bias == nullptr) == biases.empty());
         if (!fits) break;
-        weights.push_back(weight);
+        weights.push_back(&weight);
         if (bias != nullptr) biases.push_back(bias);
       }
       parts[begin].linear->weight = sink_.matrix(model_, weights);
@@ -155,20 +131,33 @@ class WeightReader {
   }
 
   DeviceMatrix matrix(std::string_view name) {
-    const StoredTensor* tensor = find(name);
-    CHECK(tensor != nullptr);
-    return sink_.matrix(model_, std::array{tensor});
+    return sink_.matrix(model_, std::array{&get(name)});
   }
 
+  // Null if there is none.
   const float* vector(std::string_view name) {
     const StoredTensor* tensor = find(name);
-    CHECK(tensor != nullptr);
-    return sink_.vector(model_, std::array{tensor});
+    return tensor == nullptr ? nullptr : sink_.vector(model_, std::array{tensor});
+  }
+
+  CudaNorm norm(std::string_view weight, std::string_view bias) {
+    const StoredTensor* tensor = find(weight);
+    if (tensor == nullptr) return {};
+    const auto n_values = static_cast<int32_t>(n_elements(*tensor));
+    return {vector(weight), vector(bias), n_values};
+  }
+  CudaNorm norm(int32_t layer_idx, std::string_view part) {
+    return norm(layer_tensor(layer_idx, part), layer_tensor(layer_idx, part, "bias"));
   }
 
   const StoredTensor* find(std::string_view name) const {
     const auto found = tensors_.find(name);
     return found == tensors_.end() ? nullptr : found->second;
+  }
+  const StoredTensor& get(std::string_view name) const {
+    const StoredTensor* tensor = find(name);
+    CHECK(tensor != nullptr);
+    return *tensor;
   }
 
   const ModelFile& model_;
@@ -197,8 +186,10 @@ CudaWeights upload_weights(const ModelFile& model, FloatType activations, Thread
 std::vector<const DeviceLinear*> linears_of(const CudaWeights& weights) {
   std::vector<const DeviceLinear*> linears{&weights.output};
   for (const CudaLayerWeights& layer : weights.layers) {
+    const CudaMoe& moe = layer.moe;
     for (const DeviceLinear* linear :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down,
+          &moe.shared_gate, &moe.shared_up, &moe.shared_down}) {
       if (linear->weight.n_out > 0) linears.push_back(linear);
     }
   }

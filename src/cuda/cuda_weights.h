@@ -1,4 +1,4 @@
-// A model's weights in device memory: one arena, filled once from the mapped file.
+// A model's weights in device memory: one arena, filled once from the model's files.
 #pragma once
 
 #include <cstddef>
@@ -7,27 +7,45 @@
 
 #include "base/thread_pool.h"
 #include "cuda/arena.h"
+#include "kernels/cuda/expert_gemm.h"
 #include "kernels/cuda/weight_format.h"
 #include "model/model_file.h"
 
 namespace prefold::cuda {
 
-// Matrices that multiply the same rows (q, k, v; gate, up) and have one format lie in device memory
-// as one: the first has the outputs of all, and those merged into it have none (n_out 0).
+// Weight and bias of a norm; null where it has none.
+struct CudaNorm {
+  const float *weight = nullptr, *bias = nullptr;
+  int32_t n_values = 0;  // of each
+};
+
+// The experts of a layer. `router` has a logit for each, behind them the gate of the shared expert
+// where it has one, then zeros up to a multiple of 8; it is dense, whatever it was.
+struct CudaMoe {
+  DeviceMatrix router;
+  DeviceExperts gate, up, down;
+  DeviceLinear shared_gate, shared_up, shared_down;
+};
+
+// Matrices that multiply the same rows (q, k, v; gate, up, of experts too) and have one format lie
+// in device memory as one: the first has the outputs of all, and those merged into it have none
+// (n_out 0). What a layer lacks is empty too.
 struct CudaLayerWeights {
-  const float* attention_norm = nullptr;
+  CudaNorm attention_norm;
   DeviceLinear q, k, v, o;
-  const float *q_norm = nullptr, *k_norm = nullptr;
-  const float* attention_post_norm = nullptr;
-  const float* ffn_norm = nullptr;
+  CudaNorm q_norm, k_norm;
+  CudaNorm attention_post_norm;
+  CudaNorm ffn_norm;
   DeviceLinear gate, up, down;
-  const float* ffn_post_norm = nullptr;
+  CudaMoe moe;
+  CudaNorm ffn_post_norm;
 };
 
 struct CudaWeights {
   DeviceMatrix token_embedding;
+  const float* position_embedding = nullptr;  // (context, hidden_size), or null
   std::vector<CudaLayerWeights> layers;
-  const float* final_norm = nullptr;
+  CudaNorm final_norm;
   DeviceLinear output;  // the LM head; token_embedding's memory if the embeddings are tied
 };
 
@@ -46,7 +64,8 @@ WeightPlan plan_weights(const ModelFile& model, FloatType activations);
 CudaWeights upload_weights(const ModelFile& model, FloatType activations, ThreadPool& pool,
                            DeviceArena& arena);
 
-// The matrices that products are made with, those of the layers and the LM head.
+// The matrices that ordinary products are made with, those of the layers and the LM head; without
+// routers and experts.
 std::vector<const DeviceLinear*> linears_of(const CudaWeights& weights);
 
 }  // namespace prefold::cuda

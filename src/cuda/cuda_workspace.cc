@@ -2,7 +2,10 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+
 #include "cuda/error.h"
+#include "kernels/cuda/expert_gemm.h"
 #include "model/rope.h"
 
 namespace prefold::cuda {
@@ -22,6 +25,44 @@ struct CountBytes {
   }
 };
 
+// Whether some block's output is not added to the residual stream by its product.
+bool has_branch(const ModelConfig& config) {
+  return config.has_post_norm || config.moe.n_experts > 0;
+}
+
+// Outputs of the router, and of the shared expert's gate, up to a multiple of what a product takes.
+int64_t router_outputs(const MoeConfig& moe) {
+  const int32_t n_out = moe.n_experts + (moe.has_shared_gate ? 1 : 0);
+  return (n_out + kWeightUnitOutputs - 1) / kWeightUnitOutputs * kWeightUnitOutputs;
+}
+
+template <class Arena>
+CudaMoeBuffers lay_out_moe(const WorkspaceShape& shape, const ModelConfig& config, Arena& arena) {
+  const MoeConfig& moe = config.moe;
+  const size_t n_places = size_t(shape.max_rows) * moe.n_used;
+  const auto ints = [&](size_t n) { return arena.template take<int32_t>(n); };
+  CudaMoeBuffers w;
+  w.router_stride = router_outputs(moe);
+  w.router_logits = arena.template take<float>(shape.max_rows * w.router_stride);
+  w.experts = ints(n_places);
+  w.places = ints(n_places);
+  w.rows = ints(n_places);
+  w.weights = arena.template take<float>(n_places);
+  w.counts = ints(moe.n_experts);
+  w.n_tiles = ints(1);
+  w.tiles = arena.template take<ExpertTile>(most_expert_tiles(
+      shape.max_rows, moe.n_used, moe.n_experts, expert_tile_rows(GemmTile::k16x64)));
+  w.out = arena.template take<std::byte>(n_places * config.hidden_size * bytes_of(shape.type));
+  return w;
+}
+
+// Columns of gate and up together that a row needs in some layer, those of its experts as one.
+size_t gate_up_columns(const ModelConfig& config) {
+  const MoeConfig& moe = config.moe;
+  return 2 * std::max({size_t(config.ffn_size), size_t(moe.n_used) * moe.ffn_size,
+                       size_t(moe.shared_ffn_size)});
+}
+
 // The one place that knows what a workspace consists of.
 template <class Arena>
 CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Arena& arena) {
@@ -30,19 +71,22 @@ CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Ar
   const auto rows_of = [&](size_t n_cols) {
     return arena.template take<std::byte>(n_rows * n_cols * value_bytes);
   };
-  const size_t n_pairs = config.ropes.front().rotary_dim / 2;
   const size_t n_partial_heads = size_t(shape.n_partial_rows) * config.n_heads;
   CudaWorkspace w;
   w.hidden = arena.template take<float>(n_rows * config.hidden_size);
   w.normed = rows_of(config.hidden_size);
   w.qkv = rows_of(size_t(config.n_heads + 2 * config.n_kv_heads) * config.head_dim);
   w.attended = rows_of(size_t(config.n_heads) * config.head_dim);
-  w.gate_up = rows_of(2 * size_t(config.ffn_size));
+  w.gate_up = rows_of(gate_up_columns(config));
+  if (has_branch(config)) w.branch = arena.template take<float>(n_rows * config.hidden_size);
+  if (config.moe.n_experts > 0) w.moe = lay_out_moe(shape, config, arena);
   w.logits_stride =
       (config.vocab_size + kLogitsAlignment - 1) / kLogitsAlignment * kLogitsAlignment;
   w.logits = arena.template take<float>(shape.max_logit_rows * w.logits_stride);
-  w.rope_cos = arena.template take<float>(shape.n_positions * n_pairs);
-  w.rope_sin = arena.template take<float>(shape.n_positions * n_pairs);
+  for (const RopeConfig& rope : config.ropes) {
+    const size_t n_values = size_t(shape.n_positions) * (rope.rotary_dim / 2);
+    w.ropes.push_back({arena.template take<float>(n_values), arena.template take<float>(n_values)});
+  }
   w.partial_acc = arena.template take<float>(n_partial_heads * config.head_dim);
   w.partial_max_sum = arena.template take<float>(n_partial_heads * 2);
   const auto bytes = [&](size_t n) { return std::span(arena.template take<std::byte>(n), n); };
@@ -62,14 +106,16 @@ size_t workspace_bytes(const WorkspaceShape& shape, const ModelConfig& config) {
 CudaWorkspace allocate_workspace(const WorkspaceShape& shape, const ModelConfig& config,
                                  DeviceArena& arena) {
   const CudaWorkspace workspace = lay_out(shape, config, arena);
-  const RopeTable table =
-      make_rope_table(config.ropes.front(), shape.n_positions, shape.n_positions);
+  const std::vector<RopeTable> tables =
+      make_rope_tables(config, shape.n_positions, shape.allowed_len);
   const auto copy = [](const std::vector<float>& from, float* to) {
     check_cuda("copy of the rotary table",
                cudaMemcpy(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice));
   };
-  copy(table.cos, workspace.rope_cos);
-  copy(table.sin, workspace.rope_sin);
+  for (size_t i = 0; i < tables.size(); ++i) {
+    copy(tables[i].cos, workspace.ropes[i].cos);
+    copy(tables[i].sin, workspace.ropes[i].sin);
+  }
   // Rows of padding attend to nothing: they have what was there before, which must be numbers.
   const size_t n_attended = size_t(shape.max_rows) * config.n_heads * config.head_dim;
   check_cuda("zeroing of activations",
@@ -95,6 +141,7 @@ CudaActivations activations_of(const CudaWorkspace& w, FloatType type, const Mod
   act.attended = columns(w.attended, q_cols, 0, q_cols);
   act.gate = columns(w.gate_up, gate_stride, 0, config.ffn_size);
   act.up = columns(w.gate_up, gate_stride, config.ffn_size, config.ffn_size);
+  act.branch = {w.branch, FloatType::kF32, n_rows, config.hidden_size, config.hidden_size};
   return act;
 }
 

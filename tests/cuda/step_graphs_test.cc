@@ -113,6 +113,7 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
   limits.max_copies = 4;
   limits.attention_shape = {
       .n_heads = 8, .n_kv_heads = 2, .tile_rows = 64, .n_sms = gpu().sm_count};
+  limits.windows = {0, 300};
   limits.attention = attention_limits(limits.max_rows, limits.attention_shape);
   DeviceArena device(arena_bytes(step_table_bytes(limits)));
   PinnedArena pinned(StepTableBuilder::kMaxSteps * arena_bytes(step_table_bytes(limits)));
@@ -121,6 +122,7 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
 
   const StepPlan plans[] = {decode_plan(5, 2), decode_plan(7, 40)};
   StepTables tables[2];
+  std::vector<AttentionTables> lists[2];
   for (int i = 0; i < 2; ++i) {
     tables[i] = builder.upload(plans[i], 16, i, stream.get());
     stream.wait();
@@ -133,17 +135,23 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
     CHECK(ids[n_rows] == 0);
     CHECK(slots[n_rows - 1] == plans[i].block_ids.back() * kKvBlockTokens + kKvBlockTokens - 1);
     CHECK(slots[n_rows] == -1);
-    const AttentionCounts counts = download(t.counts, 1)[0];
-    CHECK(counts.n_items >= static_cast<int32_t>(n_rows));
-    CHECK(counts.n_items <= t.most.n_items);
-    for (const AttentionItem& item : download(t.items, counts.n_items)) {
-      const int32_t first = item.begin_position / kKvBlockTokens;
-      CHECK(download(t.entries + item.first_block + first, 1)[0] == 100 * item.first_row + first);
-    }
-    for (const AttentionMerge& merge : download(t.merges, counts.n_merges)) {
-      for (const int32_t part : download(t.entries + merge.first_part, merge.n_parts)) {
-        CHECK(part >= 0);
-        CHECK(part < limits.attention.n_partial_rows);
+    lists[i].assign(t.attention.begin(), t.attention.end());
+    REQUIRE(lists[i].size() == 2);
+    for (size_t w = 0; w < 2; ++w) {
+      const AttentionTables& of_window = lists[i][w];
+      const AttentionCounts counts = download(of_window.counts, 1)[0];
+      CHECK(counts.n_items >= static_cast<int32_t>(n_rows));
+      CHECK(counts.n_items <= of_window.most.n_items);
+      for (const AttentionItem& item : download(of_window.items, counts.n_items)) {
+        const int32_t first = item.begin_position / kKvBlockTokens;
+        CHECK(download(t.entries + item.first_block + first, 1)[0] == 100 * item.first_row + first);
+        if (w == 1) CHECK(item.end_position - item.begin_position <= 300 + kCudaAttentionChunk);
+      }
+      for (const AttentionMerge& merge : download(of_window.merges, counts.n_merges)) {
+        for (const int32_t part : download(t.entries + merge.first_part, merge.n_parts)) {
+          CHECK(part >= 0);
+          CHECK(part < limits.attention.n_partial_rows);
+        }
       }
     }
   }
@@ -151,12 +159,14 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
   CHECK(tables[0].input_slots == tables[1].input_slots);
   CHECK(tables[0].positions == tables[1].positions);
   CHECK(tables[0].kv_slots == tables[1].kv_slots);
-  CHECK(tables[0].counts == tables[1].counts);
-  CHECK(tables[0].merges == tables[1].merges);
-  CHECK(tables[0].items == tables[1].items);
   CHECK(tables[0].entries == tables[1].entries);
-  CHECK(tables[0].most.n_items == tables[1].most.n_items);
-  CHECK(tables[0].most.n_merges == tables[1].most.n_merges);
+  for (size_t w = 0; w < 2; ++w) {
+    CHECK(lists[0][w].counts == lists[1][w].counts);
+    CHECK(lists[0][w].merges == lists[1][w].merges);
+    CHECK(lists[0][w].items == lists[1][w].items);
+    CHECK(lists[0][w].most.n_items == lists[1][w].most.n_items);
+    CHECK(lists[0][w].most.n_merges == lists[1][w].most.n_merges);
+  }
 }
 
 TEST_CASE("graphs: a step with more items than a recorded launch provides for keeps its own size") {
@@ -179,8 +189,8 @@ TEST_CASE("graphs: a step with more items than a recorded launch provides for ke
   stream.wait();
   CHECK_FALSE(tables.is_replayable);
   CHECK(tables.n_rows == 10);
-  CHECK(tables.most.n_items == 51);
-  CHECK(tables.most.n_merges == 10);
+  CHECK(tables.attention[0].most.n_items == 51);
+  CHECK(tables.attention[0].most.n_merges == 10);
 }
 
 }  // namespace prefold::cuda
