@@ -103,7 +103,7 @@ def works(model, step):
     sampled = step.decodes * OUTPUT / (OUTPUT - 1)
     return [
         Work("embed", 1, rows * model.hidden * 6),
-        Work("rmsnorm", 2 * layers + 1, (2 * layers * rows + sampled) * model.hidden * 6),
+        Work("norm", 2 * layers + 1, (2 * layers * rows + sampled) * model.hidden * 6),
         product("gemm: query, key, value", rows, model.hidden, q + 2 * kv, WEIGHT_BYTES, 2, layers),
         Work("rope_append", layers, layers * rows * (2 * (2 * q + 4 * kv) + 4 * model.head_dim)),
         Work("attention", layers,
@@ -111,7 +111,7 @@ def works(model, step):
              layers * step.pairs * 4 * q),
         product("gemm: attention output", rows, q, model.hidden, WEIGHT_BYTES, 8, layers),
         product("gemm: gate, up", rows, model.hidden, 2 * model.ffn, WEIGHT_BYTES, 2, layers),
-        Work("silu_mul", layers, layers * rows * model.ffn * 6),
+        Work("gated", layers, layers * rows * model.ffn * 6),
         product("gemm: down", rows, model.ffn, model.hidden, WEIGHT_BYTES, 8, layers),
         product("gemm: LM head", sampled, model.hidden, model.vocab, 2, 4, 1),
         Work("logits_parts, sampling", 2, sampled * model.vocab * 4),

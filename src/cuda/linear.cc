@@ -59,8 +59,7 @@ void linear(const LinearContext& context, const DeviceRows& x, const DeviceLinea
                              .add_to_out = out.output == GemmOutput::kAddF32,
                              .add_scale = out.add_scale,
                              .out = static_cast<float*>(out.data),
-                             .out_stride = out.stride,
-                             .add_scale = out.add_scale};
+                             .out_stride = out.stride};
     check_launch("gemm_exact", launch_gemm_exact(args, context.stream));
     return;
   }
