@@ -115,6 +115,7 @@ struct CudaEngine::Sizes {
     workspace.max_rows = std::max(options.token_budget, sampler.max_batch);
     workspace.max_logit_rows = sampler.max_batch;
     workspace.n_positions = options.n_positions;
+    workspace.allowed_len = options.allowed_len;
     workspace.n_partial_rows = tables.attention.n_partial_rows;
     if (uses_cublas(options)) {
       for (const DeviceLinear* linear : linears_of(shapes)) {

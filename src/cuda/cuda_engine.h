@@ -36,6 +36,7 @@ struct CudaEngineOptions {
   std::optional<CublasChoice> cublas_choice;  // of an engine like this; none: it is measured
   int32_t token_budget = 0;
   int32_t n_positions = 0;  // of the longest sequence
+  int32_t allowed_len = 0;  // of the longest that the run allows: RunConfig::allowed_len
   int32_t n_kv_blocks = 0;
   // Of the job: what its sequences need of sampling, and the most of a step.
   std::vector<SlotDemand> demands;

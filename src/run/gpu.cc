@@ -77,6 +77,7 @@ class GpuBackend : public Backend {
     options.graphs = config_.options.cuda_graphs;
     options.token_budget = limits.token_budget;
     options.n_positions = config_.max_model_len;
+    options.allowed_len = config_.allowed_len;
     options.n_kv_blocks = limits.n_blocks;
     for (const SequenceSpec& spec : job.sequences) {
       options.demands.push_back({spec.params, static_cast<int32_t>(spec.stop_ids.size()),

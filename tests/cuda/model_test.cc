@@ -247,7 +247,7 @@ double largest_error(const FeatureModel& feature, FloatType type) {
   options.type = type;
   options.deterministic = true;
   options.token_budget = 64;
-  options.n_positions = kPositions;
+  options.n_positions = options.allowed_len = kPositions;
   options.n_kv_blocks = 2 * kPositions / kKvBlockTokens;
   options.max_slots = 1;
   options.max_items = 64;
