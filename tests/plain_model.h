@@ -72,7 +72,9 @@ class PlainModel {
   };
 
   PlainModel(const ModelConfig& config, const PlainTensors& tensors, int32_t n_positions)
-      : config_(config), tensors_(tensors), ropes_(make_rope_tables(config, n_positions, n_positions)) {
+      : config_(config),
+        tensors_(tensors),
+        ropes_(make_rope_tables(config, n_positions, n_positions)) {
     for (int32_t i = 0; i < config.n_layers; ++i) layers_.push_back(layer(i));
   }
 

