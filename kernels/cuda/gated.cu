@@ -12,9 +12,9 @@ __device__ float activated(float x) {
   if constexpr (kActivation == GatedActivation::kSilu) {
     return x / (1.0f + expf(-x));
   } else if constexpr (kActivation == GatedActivation::kGelu) {
-    return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    return 0.5f * x * erfcf(x * -0.70710678f);  // 1 + erf without cancellation
   } else if constexpr (kActivation == GatedActivation::kGeluTanh) {
-    return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    return x / (1.0f + expf(-1.5957691f * (x + 0.044715f * x * x * x)));  // (1 + tanh(u)) / 2
   } else {
     return fmaxf(x, 0.0f);
   }

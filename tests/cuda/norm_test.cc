@@ -22,7 +22,7 @@ std::vector<float> random_floats(size_t n, std::mt19937& rng, float mean = 0.0f)
 }
 
 double tolerance(FloatType type) {
-  return type == FloatType::kF32 ? 2e-6 : type == FloatType::kF16 ? 6e-4 : 5e-3;
+  return type == FloatType::kF32 ? 4e-6 : type == FloatType::kF16 ? 6e-4 : 5e-3;
 }
 
 // What a norm has of parameters.
@@ -102,7 +102,7 @@ double worst(const NormBed& bed, const std::vector<float>& out, const std::vecto
         continue;
       }
       const double y = scale * wanted[col] + (old.empty() ? 0.0 : old[at]);
-      const double error = std::fabs(out[at] - y) / (std::fabs(y) + 0.1);
+      const double error = std::fabs(out[at] - y) / (std::fabs(y) + 1.0);  // sums may cancel
       most = std::isnan(error) ? INFINITY : std::max(most, error / tolerance(type));
     }
   }
@@ -224,7 +224,7 @@ TEST_CASE("norm of heads: each by itself, with one weight or its own, in place [
         const std::vector<float> out = device_x.download();
         double most = 0.0;
         for (size_t i = 0; i < out.size(); ++i) {
-          most = std::max(most, std::fabs(out[i] - expected[i]) / (std::fabs(expected[i]) + 0.1));
+          most = std::max(most, std::fabs(out[i] - expected[i]) / (std::fabs(expected[i]) + 1.0));
         }
         CHECK(most <= tolerance(type));
       }
