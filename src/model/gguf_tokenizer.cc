@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -14,8 +15,8 @@ TokenizerModel read_model(const GgufMetadata& metadata) {
     throw FormatError(fmt::format(
         "{}: \"tokenizer.ggml.model\" is missing: the file has no tokenizer", metadata.path));
   }
-  if (*model == "gpt2") return TokenizerModel::kByteLevelBpe;
-  if (*model == "llama") return TokenizerModel::kSentencePiece;
+  if (*model == "gpt2") return TokenizerModel::kBpe;
+  if (*model == "llama") return TokenizerModel::kSentencePieceBpe;
   throw FormatError(
       fmt::format("{}: \"tokenizer.ggml.model\" is \"{}\"; supported are \"gpt2\" (byte-level BPE) "
                   "and \"llama\" "
@@ -56,14 +57,14 @@ std::vector<TokenKind> read_kinds(const GgufMetadata& metadata, int32_t vocab_si
   return kinds;
 }
 
-std::vector<float> read_scores(const GgufMetadata& metadata, int32_t vocab_size) {
+std::vector<double> read_scores(const GgufMetadata& metadata, int32_t vocab_size) {
   constexpr std::string_view kKey = "tokenizer.ggml.scores";
   const GgufArray* array = find_array(metadata, kKey, {GgufType::kFloat32});
   if (array == nullptr)
     throw FormatError(fmt::format("{}: \"{}\" is missing", metadata.path, kKey));
   check_length(metadata, kKey, array->count, vocab_size);
-  std::vector<float> scores(static_cast<size_t>(vocab_size));
-  std::memcpy(scores.data(), array->bytes.data(), array->bytes.size());
+  std::vector<double> scores(static_cast<size_t>(vocab_size));
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] = element_of<float>(*array, i);
   return scores;
 }
 
@@ -71,6 +72,23 @@ std::vector<std::string> require_strings(const GgufMetadata& metadata, std::stri
   const GgufArray* array = find_array(metadata, key, {GgufType::kString});
   if (array == nullptr) throw FormatError(fmt::format("{}: \"{}\" is missing", metadata.path, key));
   return strings_of(*array);
+}
+
+// "left right"; a token may begin with a space.
+std::vector<std::pair<std::string, std::string>> read_merges(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.merges";
+  constexpr size_t kQuotedBytes = 80;
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (const std::string& line : require_strings(metadata, kKey)) {
+    const size_t space = line.find(' ', 1);
+    if (space == std::string::npos || space + 1 == line.size()) {
+      throw FormatError(
+          fmt::format("{}: \"{}\": merge {} is \"{}\"; wanted two tokens and a space between them",
+                      metadata.path, kKey, merges.size(), printable(line.substr(0, kQuotedBytes))));
+    }
+    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  return merges;
 }
 
 std::optional<int32_t> find_id(const GgufMetadata& metadata, std::string_view which,
@@ -99,7 +117,7 @@ void read_special_ids(const GgufMetadata& metadata, int32_t vocab_size, Tokenize
   spec.unknown_id = find_id(metadata, "unknown", vocab_size);
   spec.pad_id = find_id(metadata, "padding", vocab_size);
   if (!spec.eot_id) spec.eot_id = find_end_of_turn(spec);
-  if (spec.model == TokenizerModel::kSentencePiece && vocab_size > 2) {
+  if (spec.model == TokenizerModel::kSentencePieceBpe && vocab_size > 2) {
     if (!spec.unknown_id) spec.unknown_id = 0;
     if (!spec.bos_id) spec.bos_id = 1;
     if (!spec.eos_id) spec.eos_id = 2;
@@ -108,7 +126,7 @@ void read_special_ids(const GgufMetadata& metadata, int32_t vocab_size, Tokenize
 
 // Whether llama.cpp puts BOS first when the file does not say.
 bool adds_bos_by_default(const TokenizerSpec& spec) {
-  if (spec.model == TokenizerModel::kSentencePiece) return true;
+  if (spec.model == TokenizerModel::kSentencePieceBpe) return true;
   for (const std::string_view pre : {"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1",
                                      "pixtral", "midm-2.0", "lfm2", "tekken", "chameleon"}) {
     if (spec.pre == pre) return true;
@@ -134,19 +152,27 @@ bool read_add(const GgufMetadata& metadata, std::string_view which, std::optiona
 TokenizerSpec read_tokenizer(const GgufMetadata& metadata, int32_t vocab_size) {
   TokenizerSpec spec;
   spec.model = read_model(metadata);
-  const bool is_bpe = spec.model == TokenizerModel::kByteLevelBpe;
-  spec.pre = find_string(metadata, "tokenizer.ggml.pre").value_or("default");
+  const bool is_bpe = spec.model == TokenizerModel::kBpe;
+  if (is_bpe) {
+    constexpr std::string_view kPre = "tokenizer.ggml.pre";
+    spec.pre = find_string(metadata, kPre).value_or("default");
+    if (spec.pre.empty()) {
+      throw FormatError(fmt::format("{}: \"{}\" is empty; wanted a name", metadata.path, kPre));
+    }
+  }
   spec.tokens = require_strings(metadata, "tokenizer.ggml.tokens");
   check_length(metadata, "tokenizer.ggml.tokens", spec.tokens.size(), vocab_size);
   spec.kinds = read_kinds(metadata, vocab_size);
   if (is_bpe) {
-    spec.merges = require_strings(metadata, "tokenizer.ggml.merges");
+    spec.merges = read_merges(metadata);
   } else {
     spec.scores = read_scores(metadata, vocab_size);
   }
   read_special_ids(metadata, vocab_size, spec);
-  spec.add_bos = read_add(metadata, "bos", spec.bos_id, adds_bos_by_default(spec));
-  spec.add_eos = read_add(metadata, "eos", spec.eos_id, false);
+  if (read_add(metadata, "bos", spec.bos_id, adds_bos_by_default(spec))) {
+    spec.prefix_ids = {*spec.bos_id};
+  }
+  if (read_add(metadata, "eos", spec.eos_id, false)) spec.suffix_ids = {*spec.eos_id};
   spec.add_space_prefix = find_bool(metadata, "tokenizer.ggml.add_space_prefix").value_or(!is_bpe);
   return spec;
 }

@@ -80,12 +80,26 @@ std::string special_token_text(const TokenizerSpec& spec) {
   add("unknown", spec.unknown_id);
   add("pad", spec.pad_id);
   if (text.empty()) text = "none";
-  return text + fmt::format("; adds BOS: {}, EOS: {}", spec.add_bos ? "yes" : "no",
-                            spec.add_eos ? "yes" : "no");
+  const auto adds = [](const std::vector<int32_t>& ids, std::optional<int32_t> id) {
+    return id && std::find(ids.begin(), ids.end(), *id) != ids.end() ? "yes" : "no";
+  };
+  return text + fmt::format("; adds BOS: {}, EOS: {}", adds(spec.prefix_ids, spec.bos_id),
+                            adds(spec.suffix_ids, spec.eos_id));
 }
 
 std::string tokenizer_text(const TokenizerSpec& spec) {
-  if (spec.model == TokenizerModel::kSentencePiece) return "SentencePiece";
+  switch (spec.model) {
+    case TokenizerModel::kSentencePieceBpe:
+      return "SentencePiece";
+    case TokenizerModel::kUnigram:
+      return fmt::format("unigram, {} added tokens", spec.added_tokens.size());
+    case TokenizerModel::kBpe:
+      break;
+  }
+  if (spec.pre.empty()) {
+    return fmt::format("BPE, {} merges, {} added tokens", spec.merges.size(),
+                       spec.added_tokens.size());
+  }
   return fmt::format("byte-level BPE, pre-tokenizer \"{}\", {} merges", printable(spec.pre),
                      spec.merges.size());
 }

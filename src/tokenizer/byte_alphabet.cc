@@ -25,6 +25,28 @@ constexpr std::array<int16_t, kAlphabetEnd> make_byte_of() {
 
 constexpr std::array<int16_t, kAlphabetEnd> kByteOf = make_byte_of();
 
+struct Spelling {
+  char bytes[2];
+  uint8_t n_bytes;
+};
+
+constexpr std::array<Spelling, 256> make_spellings() {
+  std::array<Spelling, 256> spellings{};
+  for (int code = 0; code < kAlphabetEnd; ++code) {
+    if (kByteOf[code] < 0) continue;
+    Spelling& spelling = spellings[kByteOf[code]];
+    if (code < 0x80) {
+      spelling = {{static_cast<char>(code), 0}, 1};
+    } else {
+      spelling = {{static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))},
+                  2};
+    }
+  }
+  return spellings;
+}
+
+constexpr std::array<Spelling, 256> kSpellings = make_spellings();
+
 }  // namespace
 
 std::optional<std::string> bytes_of_alphabet(std::string_view token) {
@@ -45,6 +67,14 @@ std::optional<std::string> bytes_of_alphabet(std::string_view token) {
     bytes.push_back(static_cast<char>(kByteOf[code]));
   }
   return bytes;
+}
+
+std::string_view spelling_of_byte(unsigned char byte) {
+  return {kSpellings[byte].bytes, kSpellings[byte].n_bytes};
+}
+
+void append_in_alphabet(std::string_view bytes, std::string& out) {
+  for (const char byte : bytes) out.append(spelling_of_byte(static_cast<unsigned char>(byte)));
 }
 
 }  // namespace prefold

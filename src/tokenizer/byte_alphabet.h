@@ -12,4 +12,8 @@ namespace prefold {
 // The bytes that token (UTF-8) spells; nothing if it has a character outside the alphabet.
 std::optional<std::string> bytes_of_alphabet(std::string_view token);
 
+// Appends bytes spelled in the alphabet, and the spelling of one byte.
+void append_in_alphabet(std::string_view bytes, std::string& out);
+std::string_view spelling_of_byte(unsigned char byte);
+
 }  // namespace prefold

@@ -8,22 +8,40 @@
 #include <vector>
 
 #include "tokenizer/merge_table.h"
+#include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/word_cache.h"
 
 namespace prefold {
 
+// The best way to cut a word up to some place: its last piece and the sum of scores.
+struct UnigramCut {
+  double score = 0.0;
+  size_t begin = 0;
+  int32_t id = -1;  // -1: no piece ends here
+};
+
 struct EncodeScratch {
   WordCache cache;
   MergeScratch merging;
+  PreTokenizerScratch pre_tokenizing;
   std::vector<int32_t> symbols;
-  std::string text;
+  std::vector<UnigramCut> cuts;
+  std::vector<size_t> begins;
+  std::string normalized;
+  std::string spare;
 
-  // Frees what an unusually long word has taken.
+  // Frees what an unusually long text has taken.
   void trim() {
-    constexpr size_t kKeptSymbols = 1 << 16;
-    if (symbols.capacity() > kKeptSymbols) symbols = {};
-    if (merging.next.capacity() > kKeptSymbols) merging = {};
-    if (text.capacity() > kKeptSymbols) text = {};
+    constexpr size_t kKept = 1 << 16;
+    if (symbols.capacity() > kKept) symbols = {};
+    if (merging.next.capacity() > kKept) merging = {};
+    if (cuts.capacity() > kKept) cuts = {};
+    if (begins.capacity() > kKept) begins = {};
+    if (normalized.capacity() > kKept) normalized = {};
+    if (spare.capacity() > kKept) spare = {};
+    for (PreTokenizerScratch::Level& level : pre_tokenizing.levels) {
+      if (level.text.capacity() > kKept || level.parts.capacity() > kKept) level = {};
+    }
   }
 };
 

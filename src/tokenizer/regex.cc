@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/check.h"
@@ -26,13 +27,15 @@ struct SearchState {
   std::unique_ptr<pcre2_match_context, Free<pcre2_match_context_free>> context{
       pcre2_match_context_create(nullptr)};
 
-  SearchState() {
-    CHECK(data != nullptr && context != nullptr);
-    // The default limit of ten million steps is reached by an honest text of as many spaces. Our
-    // patterns take linear time, so nothing is lost by lifting it.
-    pcre2_set_match_limit(context.get(), UINT32_MAX);
-  }
+  SearchState() { CHECK(data != nullptr && context != nullptr); }
 };
+
+// An honest pattern takes some steps a byte, so the limit grows with the text: PCRE2's own of ten
+// million would be reached by as many spaces.
+uint32_t step_limit(size_t n_bytes) {
+  constexpr size_t kStepsPerByte = 256;
+  return static_cast<uint32_t>(std::min<size_t>(100'000 + kStepsPerByte * n_bytes, UINT32_MAX));
+}
 
 SearchState& search_state() {
   thread_local SearchState state;
@@ -52,7 +55,12 @@ Regex::Regex(const std::string& pattern) : code_(std::make_unique<Code>()) {
   code_->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                       PCRE2_UTF | PCRE2_UCP | PCRE2_NO_START_OPTIMIZE, &error,
                                       &error_offset, nullptr));
-  CHECK(code_->compiled != nullptr);
+  if (code_->compiled == nullptr) {
+    PCRE2_UCHAR message[256] = {};
+    pcre2_get_error_message(error, message, sizeof(message));
+    throw FormatError(fmt::format("the regular expression cannot be compiled: {}",
+                                  reinterpret_cast<const char*>(message)));
+  }
   code_->jit = pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE) == 0;
 }
 
@@ -64,6 +72,7 @@ bool Regex::find(std::string_view text, size_t offset, Match& match) const {
   SearchState& state = search_state();
   const PCRE2_SPTR subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const pcre2_code* compiled = code_->compiled.get();
+  pcre2_set_match_limit(state.context.get(), step_limit(text.size() - offset));
   // Without NO_UTF_CHECK each search would validate the whole text again.
   int rc = PCRE2_ERROR_JIT_STACKLIMIT;
   if (code_->jit) {

@@ -11,7 +11,7 @@ namespace prefold {
 
 class Regex {
  public:
-  // pattern is ours, so a mistake in it is a bug (CHECK).
+  // Throws FormatError with PCRE2's words if the pattern cannot be compiled.
   explicit Regex(const std::string& pattern);
   ~Regex();
   Regex(Regex&&) noexcept;
@@ -24,7 +24,8 @@ class Regex {
 
   // The first match at or after offset; false if there is none. text must be valid UTF-8 and offset
   // at a character. Lookaheads see the end of text, not what lies beyond it.
-  // Throws RequestError("tokenizer_limit") should PCRE2 give up (it is given no limit to reach).
+  // Throws RequestError("tokenizer_limit") where the pattern takes far more steps than the text has
+  // bytes: patterns come from files that nobody vetted.
   bool find(std::string_view text, size_t offset, Match& match) const;
 
  private:

@@ -2,28 +2,22 @@
 
 #include <atomic>
 #include <utility>
-#include <variant>
 
 #include "base/check.h"
 #include "base/error.h"
-#include "tokenizer/byte_level_bpe.h"
-#include "tokenizer/encode_scratch.h"
-#include "tokenizer/sentencepiece_bpe.h"
+#include "tokenizer/tokenizer_impl.h"
 #include "tokenizer/utf8.h"
-#include "tokenizer/vocabulary.h"
 
 namespace prefold {
 namespace {
 
-using Model = std::variant<ByteLevelBpe, SentencePieceBpe>;
-
 constexpr size_t kMaxTextBytes = size_t{1} << 30;  // keeps positions within 32 bits
 
-Model make_model(const Vocabulary& vocabulary) {
-  if (vocabulary.spec().model == TokenizerModel::kSentencePiece) {
-    return Model(std::in_place_type<SentencePieceBpe>, vocabulary);
+std::variant<Bpe, Unigram> make_model(const Vocabulary& vocabulary, bool words_are_bytes) {
+  if (vocabulary.spec().model == TokenizerModel::kUnigram) {
+    return std::variant<Bpe, Unigram>(std::in_place_type<Unigram>, vocabulary);
   }
-  return Model(std::in_place_type<ByteLevelBpe>, vocabulary);
+  return std::variant<Bpe, Unigram>(std::in_place_type<Bpe>, vocabulary, words_are_bytes);
 }
 
 // Names a tokenizer in the caches of all threads; an address could be used again.
@@ -45,13 +39,52 @@ void check_text(std::string_view text) {
 
 }  // namespace
 
-struct Tokenizer::Impl {
-  explicit Impl(TokenizerSpec spec) : vocabulary(std::move(spec)), model(make_model(vocabulary)) {}
+Tokenizer::Impl::Impl(TokenizerSpec spec)
+    : vocabulary(std::move(spec)),
+      pre_tokenizer(vocabulary.spec().steps.pre_tokenizer),
+      model(make_model(vocabulary, pre_tokenizer.gives_bytes())),
+      instance_id(next_instance_id()) {
+  std::string spare;
+  // Of equal spellings, special tokens count before others.
+  for (const bool special : {true, false}) {
+    for (const AddedToken& token : vocabulary.spec().added_tokens) {
+      if (token.special != special || token.content.empty()) continue;
+      if (!token.normalized) {
+        added.add(token, token.content);
+        continue;
+      }
+      std::string spelling = token.content;
+      vocabulary.normalizer().apply(spelling, spare);
+      if (spelling.empty()) {
+        throw FormatError(
+            fmt::format("tokenizer: added token {} is nothing when normalised", token.id));
+      }
+      added_normalized.add(token, spelling);
+    }
+  }
+}
 
-  const Vocabulary vocabulary;
-  const Model model;
-  const uint64_t instance_id = next_instance_id();
-};
+void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, bool parse_special,
+                                   EncodeScratch& scratch, std::vector<int32_t>& ids) const {
+  if (!vocabulary.normalizer().empty()) {
+    scratch.normalized.assign(text);
+    at_start = vocabulary.normalizer().apply(scratch.normalized, scratch.spare) && at_start;
+    text = scratch.normalized;
+  }
+  const auto encode_words = [&](size_t begin, size_t end) {
+    pre_tokenizer.for_each_word(
+        text.substr(begin, end - begin), at_start && begin == 0, scratch.pre_tokenizing,
+        [&](std::string_view word) {
+          std::visit([&](const auto& one) { one.encode(word, scratch, ids); }, model);
+        });
+  };
+  if (added_normalized.empty()) {
+    encode_words(0, text.size());
+    return;
+  }
+  added_normalized.split(
+      text, parse_special, [&](int32_t id) { ids.push_back(id); }, encode_words);
+}
 
 Tokenizer::Tokenizer(TokenizerSpec spec) : impl_(std::make_unique<Impl>(std::move(spec))) {}
 Tokenizer::~Tokenizer() = default;
@@ -65,24 +98,15 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special,
   scratch.cache.set_owner(impl_->instance_id);
 
   const TokenizerSpec& spec = impl_->vocabulary.spec();
-  const SpecialTokens& special_tokens = impl_->vocabulary.special_tokens();
   std::vector<int32_t> ids;
-  const auto encode_plain = [&](size_t begin, size_t end) {
-    if (begin == end) return;
-    std::visit(
-        [&](const auto& model) { model.encode(text.substr(begin, end - begin), scratch, ids); },
-        impl_->model);
-  };
-  if (add_special && spec.add_bos) ids.push_back(*spec.bos_id);
-  size_t pos = 0;
-  SpecialTokens::Match match;
-  while (special_tokens.find(text, pos, parse_special, match)) {
-    encode_plain(pos, match.begin);
-    ids.push_back(match.id);
-    pos = match.end;
-  }
-  encode_plain(pos, text.size());
-  if (add_special && spec.add_eos) ids.push_back(*spec.eos_id);
+  if (add_special) ids = spec.prefix_ids;
+  impl_->added.split(
+      text, parse_special, [&](int32_t id) { ids.push_back(id); },
+      [&](size_t begin, size_t end) {
+        impl_->encode_plain(text.substr(begin, end - begin), begin == 0, parse_special, scratch,
+                            ids);
+      });
+  if (add_special) ids.insert(ids.end(), spec.suffix_ids.begin(), spec.suffix_ids.end());
   scratch.trim();
   return ids;
 }

@@ -5,14 +5,13 @@
 #include <utility>
 
 #include "base/error.h"
-#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/gguf_steps.h"
 #include "tokenizer/utf8.h"
 
 namespace prefold {
 namespace {
 
 constexpr size_t kQuotedBytes = 80;
-constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";  // U+2581, SentencePiece's space
 
 void check_sizes(const TokenizerSpec& spec) {
   const size_t n = spec.tokens.size();
@@ -21,7 +20,7 @@ void check_sizes(const TokenizerSpec& spec) {
   if (spec.kinds.size() != n) {
     throw FormatError(fmt::format("tokenizer: {} token types for {} tokens", spec.kinds.size(), n));
   }
-  if (spec.model == TokenizerModel::kSentencePiece && spec.scores.size() != n) {
+  if (spec.model != TokenizerModel::kBpe && spec.scores.size() != n) {
     throw FormatError(fmt::format("tokenizer: {} scores for {} tokens", spec.scores.size(), n));
   }
 }
@@ -38,12 +37,9 @@ void check_ids(const TokenizerSpec& spec) {
   check_id(spec, "end-of-turn", spec.eot_id);
   check_id(spec, "unknown", spec.unknown_id);
   check_id(spec, "padding", spec.pad_id);
-  if (spec.add_bos && !spec.bos_id) {
-    throw FormatError("tokenizer: a BOS token is to be added, but none is named");
-  }
-  if (spec.add_eos && !spec.eos_id) {
-    throw FormatError("tokenizer: an EOS token is to be added, but none is named");
-  }
+  for (const int32_t id : spec.prefix_ids) check_id(spec, "a prefix", id);
+  for (const int32_t id : spec.suffix_ids) check_id(spec, "a suffix", id);
+  for (const AddedToken& token : spec.added_tokens) check_id(spec, "an added", token.id);
 }
 
 void check_tokens(const TokenizerSpec& spec) {
@@ -56,7 +52,7 @@ void check_tokens(const TokenizerSpec& spec) {
     if (find_invalid_utf8(token) != std::string_view::npos) {
       throw FormatError(fmt::format("tokenizer: token {} is not valid UTF-8", i));
     }
-    if (spec.model == TokenizerModel::kSentencePiece && std::isnan(spec.scores[i])) {
+    if (spec.model != TokenizerModel::kBpe && std::isnan(spec.scores[i])) {
       throw FormatError(fmt::format("tokenizer: the score of token {} is not a number", i));
     }
   }
@@ -76,56 +72,63 @@ char byte_of_name(std::string_view token, size_t id) {
                   token.substr(0, kQuotedBytes)));
 }
 
-std::string with_spaces(std::string_view token) {
-  std::string text;
-  for (size_t pos = 0; pos < token.size();) {
-    if (token.substr(pos, kSpaceSymbol.size()) == kSpaceSymbol) {
-      text.push_back(' ');
-      pos += kSpaceSymbol.size();
-    } else {
-      text.push_back(token[pos++]);
-    }
+void check_added_tokens(const TokenizerSpec& spec) {
+  size_t n_bytes = 0;
+  for (const AddedToken& token : spec.added_tokens) n_bytes += token.content.size();
+  if (n_bytes > kMaxSpecialBytes) {
+    throw FormatError(
+        fmt::format("tokenizer: the control and user-defined tokens have more than {} bytes",
+                    kMaxSpecialBytes));
   }
-  return text;
 }
 
-std::string bytes_in_text(const TokenizerSpec& spec, size_t id) {
-  const std::string& token = spec.tokens[id];
-  const TokenKind kind = spec.kinds[id];
-  if (kind == TokenKind::kControl || kind == TokenKind::kUnknown) return token;
-  if (spec.model == TokenizerModel::kSentencePiece) {
-    if (kind == TokenKind::kByte) return std::string(1, byte_of_name(token, id));
-    return with_spaces(token);
-  }
-  if (kind == TokenKind::kUserDefined) return token;
-  // As in Hugging Face tokenizers: what is not written in the byte alphabet stands for itself.
-  return bytes_of_alphabet(token).value_or(token);
+TokenizerSpec complete(TokenizerSpec spec) {
+  check_sizes(spec);
+  spell_out_gguf(spec);
+  check_ids(spec);
+  check_tokens(spec);
+  check_added_tokens(spec);
+  return spec;
 }
 
 }  // namespace
 
-Vocabulary::Vocabulary(TokenizerSpec checked_spec) : spec_(std::move(checked_spec)) {
-  check_sizes(spec_);
-  check_ids(spec_);
-  check_tokens(spec_);
+Vocabulary::Vocabulary(TokenizerSpec spec)
+    : spec_(complete(std::move(spec))),
+      normalizer_(spec_.steps.normalizer),
+      token_text_(spec_.steps.decoder) {
+  in_model_.resize(spec_.tokens.size());
+  for (int32_t id = 0; id < size(); ++id) {
+    in_model_[static_cast<size_t>(id)] =
+        kind(id) == TokenKind::kNormal || kind(id) == TokenKind::kByte;
+  }
+  std::string spare;
+  for (const AddedToken& token : spec_.added_tokens) {
+    in_model_[static_cast<size_t>(token.id)] = token.in_model;
+    // Hugging Face tokenizers decode to what is searched for in the text.
+    if (token.normalized && !token.special && !token.content.empty()) {
+      normalizer_.apply(normalized_[token.id] = token.content, spare);
+    }
+  }
   begins_.reserve(spec_.tokens.size() + 1);
   begins_.push_back(0);
   for (size_t i = 0; i < spec_.tokens.size(); ++i) {
-    arena_ += bytes_in_text(spec_, i);
+    const std::string_view token = spelling(static_cast<int32_t>(i));
+    const bool byte = spec_.kinds[i] == TokenKind::kByte;
+    if (byte && (spec_.byte_fallback || spec_.steps.decoder.byte_fallback)) {
+      const char value = byte_of_name(token, i);
+      arena_ += spec_.steps.decoder.byte_fallback ? std::string(1, value)
+                                                  : token_text_.text_of(token, false);
+    } else {
+      arena_ += token_text_.text_of(token, false);
+    }
     begins_.push_back(arena_.size());
   }
-  size_t special_bytes = 0;
-  for (int32_t id = 0; id < size(); ++id) {
-    const bool special = is_special(id);
-    if (!special && kind(id) != TokenKind::kUserDefined) continue;
-    special_bytes += bytes(id).size();
-    if (special_bytes > kMaxSpecialBytes) {
-      throw FormatError(
-          fmt::format("tokenizer: the control and user-defined tokens have more than {} bytes",
-                      kMaxSpecialBytes));
-    }
-    if (!bytes(id).empty()) special_tokens_.add(bytes(id), id, special);
-  }
+}
+
+uint8_t Vocabulary::byte_of(int32_t id) const {
+  const size_t i = static_cast<size_t>(id);
+  return static_cast<uint8_t>(byte_of_name(spec_.tokens[i], i));
 }
 
 }  // namespace prefold

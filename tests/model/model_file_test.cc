@@ -63,18 +63,18 @@ TEST_CASE("a model made by gguf-py opens with the configuration it was given") {
         "{% for m in messages %}{{ m['content'] }}{% endfor %}");
 
   const TokenizerSpec& spec = model.tokenizer;
-  CHECK(spec.model == TokenizerModel::kByteLevelBpe);
+  CHECK(spec.model == TokenizerModel::kBpe);
   CHECK(spec.pre == "gpt-2");
   CHECK(spec.tokens.size() == 64);
   CHECK(spec.tokens[63] == "ing");
   CHECK(spec.kinds[1] == TokenKind::kControl);
   CHECK(spec.kinds[2] == TokenKind::kNormal);
-  CHECK(spec.merges == std::vector<std::string>{"i n", "in g"});
+  CHECK(spec.merges == std::vector<std::pair<std::string, std::string>>{{"i", "n"}, {"in", "g"}});
   CHECK(spec.bos_id == 0);
   CHECK(spec.eos_id == 1);
   CHECK(spec.eot_id == 1);  // by its spelling, <|im_end|>
   CHECK_FALSE(spec.pad_id.has_value());
-  CHECK_FALSE(spec.add_bos);
+  CHECK(spec.prefix_ids.empty());
   CHECK_FALSE(spec.add_space_prefix);
 }
 
@@ -144,25 +144,25 @@ TEST_CASE("what the tokenizer metadata leaves out is as llama.cpp has it") {
   CHECK(spec.kinds == std::vector<TokenKind>(8, TokenKind::kNormal));
   CHECK_FALSE(spec.bos_id.has_value());
   CHECK_FALSE(spec.eos_id.has_value());
-  CHECK_FALSE(spec.add_bos);
+  CHECK(spec.prefix_ids.empty());
 
   b.set_string("tokenizer.ggml.pre", "llama-bpe");
-  CHECK_FALSE(open_built(b).tokenizer.add_bos);  // there is none to add
+  CHECK(open_built(b).tokenizer.prefix_ids.empty());  // there is none to add
   b.set_u32("tokenizer.ggml.bos_token_id", 0);
-  CHECK(open_built(b).tokenizer.add_bos);
+  CHECK(open_built(b).tokenizer.prefix_ids == std::vector<int32_t>{0});
 
   b.set_string("tokenizer.ggml.model", "llama");
   b.remove("tokenizer.ggml.merges");
   b.remove("tokenizer.ggml.bos_token_id");
   b.set_numbers<float>("tokenizer.ggml.scores", GgufType::kFloat32, std::vector<float>(8, -1.5f));
   spec = open_built(b).tokenizer;
-  CHECK(spec.model == TokenizerModel::kSentencePiece);
-  CHECK(spec.scores == std::vector<float>(8, -1.5f));
+  CHECK(spec.model == TokenizerModel::kSentencePieceBpe);
+  CHECK(spec.scores == std::vector<double>(8, -1.5));
   CHECK(spec.unknown_id == 0);
   CHECK(spec.bos_id == 1);
   CHECK(spec.eos_id == 2);
-  CHECK(spec.add_bos);
-  CHECK_FALSE(spec.add_eos);
+  CHECK(spec.prefix_ids == std::vector<int32_t>{1});
+  CHECK(spec.suffix_ids.empty());
   CHECK(spec.add_space_prefix);
 }
 

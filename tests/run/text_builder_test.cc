@@ -11,7 +11,7 @@ constexpr int32_t kEos = 0;
 // Tokens 1.. are the given strings, 0 ends the answer.
 Tokenizer toy_tokenizer(const std::vector<std::string>& words) {
   TokenizerSpec spec;
-  spec.model = TokenizerModel::kByteLevelBpe;
+  spec.model = TokenizerModel::kBpe;
   spec.pre = "gpt-2";
   spec.tokens = {"<eos>"};
   spec.kinds = {TokenKind::kControl};

@@ -36,20 +36,19 @@ class Mutator {
         spec.kinds[at] = static_cast<TokenKind>(below(6));
         break;
       case 2:
-        if (!spec.merges.empty()) spec.merges[below(spec.merges.size())] = token() + " " + token();
+        if (!spec.merges.empty()) spec.merges[below(spec.merges.size())] = {token(), token()};
         break;
       case 3:
-        spec.merges.push_back(spec.tokens[at] + " " + spec.tokens[below(spec.tokens.size())]);
+        spec.merges.emplace_back(spec.tokens[at], spec.tokens[below(spec.tokens.size())]);
         break;
       case 4:
-        if (!spec.scores.empty()) spec.scores[at] = std::numeric_limits<float>::infinity();
+        if (!spec.scores.empty()) spec.scores[at] = std::numeric_limits<double>::infinity();
         break;
       case 5:
         spec.unknown_id = any_id;
         break;
       case 6:
-        spec.bos_id = any_id;
-        spec.add_bos = below(2) == 0;
+        spec.prefix_ids = {any_id};
         break;
       case 7:
         spec.tokens[at] = spec.tokens[below(spec.tokens.size())];

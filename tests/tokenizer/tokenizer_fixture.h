@@ -34,15 +34,18 @@ inline TokenizerSpec spec_from_json(const nlohmann::json& json) {
       {"unused", TokenKind::kUnused},   {"byte", TokenKind::kByte}};
   TokenizerSpec spec;
   const bool llama = json.at("model") == "llama";
-  spec.model = llama ? TokenizerModel::kSentencePiece : TokenizerModel::kByteLevelBpe;
+  spec.model = llama ? TokenizerModel::kSentencePieceBpe : TokenizerModel::kBpe;
   spec.tokens = json.at("tokens").get<std::vector<std::string>>();
   for (const std::string kind : json.at("kinds")) spec.kinds.push_back(kKinds.at(kind));
   if (!llama) {
     spec.pre = json.at("pre");
-    spec.merges = json.at("merges").get<std::vector<std::string>>();
+    for (const std::string line : json.at("merges")) {
+      const size_t space = line.find(' ', 1);
+      spec.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+    }
     return spec;
   }
-  spec.scores = json.at("scores").get<std::vector<float>>();
+  spec.scores = json.at("scores").get<std::vector<double>>();
   spec.unknown_id = json.at("unknown_id").get<int32_t>();
   spec.bos_id = json.at("bos_id").get<int32_t>();
   spec.eos_id = json.at("eos_id").get<int32_t>();
