@@ -109,16 +109,18 @@ void add_ablations(CLI::App& app, RunOptions& run) {
 }
 
 void add_sampling_defaults(CLI::App& app, RunOptions& run) {
+  constexpr const char* kOtherwise = "[the model's generation_config.json, else {}]";
+  const auto otherwise = [&](const char* value) {
+    return fmt::format(fmt::runtime(kOtherwise), value);
+  };
   app.add_option("--temperature", run.defaults.temperature,
-                 "Where a line does not say; 0 is greedy")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
-  app.add_option("--top-p", run.defaults.top_p, "Where a line does not say")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--top-k", run.defaults.top_k, "Where a line does not say; 0 is all")
-      ->check(CLI::Range(0, INT32_MAX))
-      ->capture_default_str();
+                 "Where a line does not say; 0 is greedy " + otherwise("1"))
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--top-p", run.defaults.top_p, "Where a line does not say " + otherwise("1"))
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--top-k", run.defaults.top_k,
+                 "Where a line does not say; 0 is all " + otherwise("0"))
+      ->check(CLI::Range(0, INT32_MAX));
   app.add_option("--seed", run.seed, "For sampling, where a line has no seed of its own")
       ->capture_default_str();
 }

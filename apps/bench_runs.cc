@@ -63,7 +63,7 @@ WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
   const RunConfig config = resolve(options, model);
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
-  RequestReader reader({input}, options.defaults);
+  RequestReader reader({input}, config.defaults);
   const PrepareHooks hooks{
       [](const LineError& error, int64_t) { throw Error(error.failure.message); },
       [](int64_t, int64_t) {}};

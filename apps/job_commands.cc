@@ -92,7 +92,7 @@ int plan_command(const RunOptions& options) {
       find_costs(config, cost_key(model, config), cache_folder(), warn);
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
-  RequestReader reader(options.inputs, options.defaults);
+  RequestReader reader(options.inputs, config.defaults);
   Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
   Timer timer;
   int64_t n_failed = 0;

@@ -20,6 +20,8 @@ F16_OFFSETS = {
     Type.Q4_0: [0], Type.Q4_1: [0, 2], Type.Q5_0: [0], Type.Q5_1: [0, 2], Type.Q8_0: [0],
     Type.Q2_K: [80, 82], Type.Q3_K: [108], Type.Q4_K: [0, 2], Type.Q5_K: [0, 2], Type.Q6_K: [208],
 }
+# Of types added later, so that the files of the others stay as they are.
+LATER_F16_OFFSETS = {Type.IQ4_NL: [0], Type.IQ4_XS: [0], Type.MXFP4: []}
 # Largest, smallest normal, largest and smallest subnormal, zeros, infinities, NaN, one, a third.
 EXTREME_F16 = [0x7BFF, 0xFBFF, 0x0400, 0x03FF, 0x8001, 0x0000, 0x8000, 0x7C00, 0xFC00, 0x7E01,
                0x3C00, 0x3555]
@@ -36,7 +38,7 @@ def quantised_blocks(rng, qtype):
     random = rng.integers(0, 256, (n_random, block_bytes), dtype=np.uint8)
     usual = rng.integers(0, 256, (n_random, block_bytes), dtype=np.uint8)
     extreme = rng.integers(0, 256, (len(EXTREME_F16), block_bytes), dtype=np.uint8)
-    for offset in F16_OFFSETS[qtype]:
+    for offset in {**F16_OFFSETS, **LATER_F16_OFFSETS}[qtype]:
         scales = rng.normal(0, 0.01, n_random).astype(np.float16)
         usual[:, offset:offset + 2] = scales.view(np.uint8).reshape(n_random, 2)
         bits = rng.permutation(np.array(EXTREME_F16, dtype=np.uint16))
@@ -116,6 +118,9 @@ def main():
     for qtype in [*PLAIN_BITS, *F16_OFFSETS]:
         write_oracle(rng, qtype)
     write_tiny_model(rng)
+    rng = np.random.default_rng(20261126)
+    for qtype in LATER_F16_OFFSETS:
+        write_oracle(rng, qtype)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@
 namespace prefold {
 
 inline constexpr TensorType kAllTensorTypes[] = {
-    TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ4_0, TensorType::kQ4_1,
-    TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0, TensorType::kQ2_K, TensorType::kQ3_K,
-    TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
+    TensorType::kF32,     TensorType::kF16,     TensorType::kBF16,    TensorType::kQ4_0,
+    TensorType::kQ4_1,    TensorType::kQ5_0,    TensorType::kQ5_1,    TensorType::kQ8_0,
+    TensorType::kQ2_K,    TensorType::kQ3_K,    TensorType::kQ4_K,    TensorType::kQ5_K,
+    TensorType::kQ6_K,    TensorType::kIQ4_NL,  TensorType::kIQ4_XS,  TensorType::kMXFP4,
+    TensorType::kInt4_32, TensorType::kInt4_64, TensorType::kInt4_128};
 
 // Offsets of the f16 scales in a block; -1 where there is none.
 struct ScaleOffsets {
@@ -29,6 +31,11 @@ inline ScaleOffsets scale_offsets(TensorType type) {
     case TensorType::kQ4_0:
     case TensorType::kQ5_0:
     case TensorType::kQ8_0:
+    case TensorType::kIQ4_NL:
+    case TensorType::kIQ4_XS:
+    case TensorType::kInt4_32:
+    case TensorType::kInt4_64:
+    case TensorType::kInt4_128:
       return {0};
     case TensorType::kQ4_1:
     case TensorType::kQ5_1:
@@ -64,6 +71,10 @@ inline std::vector<std::byte> random_stored(TensorType type, int64_t n_elements,
     const ScaleOffsets at = scale_offsets(type);
     if (at.first >= 0) put(static_cast<size_t>(at.first), half(), 2);
     if (at.second >= 0) put(static_cast<size_t>(at.second), half(), 2);
+    if (type == TensorType::kMXFP4) put(0, 118 + rng() % 10, 1);  // the exponent
+    const bool has_zero = type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
+                          type == TensorType::kInt4_128;
+    if (has_zero) put(2, rng() % 17, 1);
     if (type == TensorType::kF32) put(0, (rng() & 0x807fffff) | (120 + rng() % 6) << 23, 4);
     if (type == TensorType::kBF16) put(0, (rng() & 0x807f) | (120 + rng() % 6) << 7, 2);
   }

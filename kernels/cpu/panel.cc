@@ -11,6 +11,7 @@ namespace {
 struct Chunk {
   uint8_t quants[kChunkK];
   uint16_t d, m;                   // f16 of the block, or of the super-block
+  uint8_t zero;                    // of kInt4
   uint8_t scales[2], minimums[2];  // two levels: of each group
 };
 
@@ -34,10 +35,14 @@ void add_bits(const uint8_t* bits, int at, uint8_t* quants) {
   }
 }
 
-// Q4_0: d, 16 bytes; Q4_1: d, m, 16 bytes; Q5_0: d, 4 bytes of high bits, 16 bytes; Q5_1: d, m, 4,
-// 16; Q8_0: d, 32 bytes.
+// Q4_0 and IQ4_NL: d, 16 bytes; Q4_1: d, m, 16 bytes; Q5_0: d, 4 bytes of high bits, 16 bytes;
+// Q5_1: d, m, 4, 16; Q8_0: d, 32 bytes; MXFP4: an exponent, 16 bytes.
 void unpack_one_level(TensorType type, const std::byte* block, Chunk& chunk) {
   const PanelFormat format = panel_format(type);
+  if (format.exponent_scales) {
+    chunk.scales[0] = static_cast<uint8_t>(block[0]);
+    return nibbles_16_apart(reinterpret_cast<const uint8_t*>(block) + 1, chunk.quants);
+  }
   chunk.d = load_u16(block);
   const uint8_t* rest = reinterpret_cast<const uint8_t*>(block) + 2;
   if (format.has_min) {
@@ -52,6 +57,13 @@ void unpack_one_level(TensorType type, const std::byte* block, Chunk& chunk) {
   if (format.bits == 5) rest += 4;
   nibbles_16_apart(rest, chunk.quants);
   if (format.bits == 5) add_bits(high_bits, 4, chunk.quants);
+}
+
+// kInt4: d, zero, 16 bytes for each chunk.
+void unpack_int4(const std::byte* block, int sub, Chunk& chunk) {
+  chunk.d = load_u16(block);
+  chunk.zero = static_cast<uint8_t>(block[2]);
+  nibbles_16_apart(reinterpret_cast<const uint8_t*>(block) + 3 + sub * 16, chunk.quants);
 }
 
 // The eight 6-bit scales and minimums of Q4_K and Q5_K, in 12 bytes.
@@ -126,6 +138,14 @@ void unpack_two_level(TensorType type, const std::byte* block, int sub, Chunk& c
       for (int g = 0; g < 2; ++g) chunk.scales[g] = b[192 + 2 * sub + g];
       chunk.d = load_u16(block + 208);
       break;
+    case TensorType::kIQ4_XS: {  // d, high bits of scales[2], low bits[4], quants[128]
+      nibbles_16_apart(b + 8 + sub * 16, q);
+      const int low = (b[4 + sub / 2] >> (4 * (sub % 2))) & 15;
+      const int high = (load_u16(block + 2) >> (2 * sub)) & 3;
+      chunk.scales[0] = static_cast<uint8_t>((low | high << 4) - 32);
+      chunk.d = load_u16(block);
+      break;
+    }
     default:
       CHECK(false);
   }
@@ -167,8 +187,16 @@ void write_planes(int bits, const Chunk& chunk, std::byte* planes, int col) {
 
 void write_scales(const PanelFormat& format, const Chunk& chunk, std::byte* header,
                   std::byte* scales, int col) {
-  std::byte* halves = format.two_level ? header : scales;
+  if (format.exponent_scales) {
+    scales[col] = static_cast<std::byte>(chunk.scales[0]);
+    return;
+  }
+  std::byte* halves = format.header_k > 0 ? header : scales;
   std::memcpy(halves + 2 * col, &chunk.d, 2);
+  if (format.has_zero) {
+    halves[2 * kPanelCols + col] = static_cast<std::byte>(chunk.zero);
+    return;
+  }
   if (format.has_min) std::memcpy(halves + 2 * kPanelCols + 2 * col, &chunk.m, 2);
   if (!format.two_level) return;
   for (int g = 0; g < format.n_groups(); ++g) {
@@ -196,15 +224,17 @@ void pack_panel(TensorType type, const std::byte* rows, size_t row_bytes, int32_
     return;
   }
   const int32_t block_bytes = traits_of(type).block_bytes;
-  constexpr int32_t kChunks = kSuperBlockK / kChunkK;
+  const int32_t block_chunks = traits_of(type).block_elements / kChunkK;
   for (int32_t chunk_idx = 0; chunk_idx < n_in / kChunkK; ++chunk_idx) {
     const ChunkOffsets at = chunk_offsets(format, chunk_idx);
-    const int32_t block_idx = format.two_level ? chunk_idx / kChunks : chunk_idx;
+    const int32_t block_idx = chunk_idx / block_chunks, sub = chunk_idx % block_chunks;
     for (int32_t col = 0; col < n_cols; ++col) {
       const std::byte* block = rows + col * row_bytes + int64_t{block_idx} * block_bytes;
       Chunk chunk{};
-      if (format.two_level) {
-        unpack_two_level(type, block, chunk_idx % kChunks, chunk);
+      if (format.has_zero) {
+        unpack_int4(block, sub, chunk);
+      } else if (format.two_level) {
+        unpack_two_level(type, block, sub, chunk);
       } else {
         unpack_one_level(type, block, chunk);
       }

@@ -23,6 +23,19 @@ inline float half_to_float(uint16_t half) {
   return result;
 }
 
+// 2^(e - 128) of a byte e.
+inline float e8m0_to_float(uint8_t e) {
+  const uint32_t bits = e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23;
+  float result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+inline F32x16 load_e8m0(const std::byte* p) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = e8m0_to_float(static_cast<uint8_t>(p[i]));
+  return load(lanes);
+}
+
 #if defined(__AVX512F__)
 
 struct U32x16 {
@@ -50,6 +63,11 @@ inline U32x16 byte_of(U32x16 a) {
   return {_mm512_shuffle_epi8(
       a.v, _mm512_broadcast_i32x4(_mm_setr_epi32(kZero | kByte, kZero | (kByte + 4),
                                                  kZero | (kByte + 8), kZero | (kByte + 12))))};
+}
+// The entry of a table of 16 bytes for each byte of a, which must be below 16.
+inline U32x16 look_up(const uint8_t* table, U32x16 a) {
+  const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), a.v)};
 }
 // Lanes must be below 2^31.
 inline F32x16 to_f32(U32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
@@ -111,6 +129,11 @@ inline U32x16 byte_of(U32x16 a) {
   const __m256i pick = _mm256_broadcastsi128_si256(_mm_setr_epi32(
       kZero | kByte, kZero | (kByte + 4), kZero | (kByte + 8), kZero | (kByte + 12)));
   return {_mm256_shuffle_epi8(a.lo, pick), _mm256_shuffle_epi8(a.hi, pick)};
+}
+inline U32x16 look_up(const uint8_t* table, U32x16 a) {
+  const __m256i entries =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(entries, a.lo), _mm256_shuffle_epi8(entries, a.hi)};
 }
 inline F32x16 to_f32(U32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 inline __m128i load_128(const std::byte* p) {
@@ -176,6 +199,13 @@ inline U32x16 shift_left(U32x16 a) {
 template <int kByte>
 inline U32x16 byte_of(U32x16 a) {
   return each_u32([&](int i) { return (a.v[i] >> (8 * kByte)) & 0xff; });
+}
+inline U32x16 look_up(const uint8_t* table, U32x16 a) {
+  return each_u32([&](int i) {
+    uint32_t entries = 0;
+    for (int b = 0; b < 32; b += 8) entries |= uint32_t{table[(a.v[i] >> b) & 15]} << b;
+    return entries;
+  });
 }
 inline F32x16 to_f32(U32x16 a) {
   return each_lane([&](int i) { return static_cast<float>(a.v[i]); });

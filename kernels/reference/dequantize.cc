@@ -1,6 +1,7 @@
 #include "kernels/reference/dequantize.h"
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -144,6 +145,40 @@ void q6_k_block(const uint8_t* in, Quantised* out) {
   }
 }
 
+constexpr int kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                1,    13,   25,  38,  53,  69,  89,  113};
+constexpr int kMxfp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void iq4_nl_block(const uint8_t* in, Quantised* out) {
+  const float d = load_f16(in);
+  for (int i = 0; i < 32; ++i) out[i] = {d, kIq4Values[nibble(in + 2, i)], kNoMinimum};
+}
+
+void iq4_xs_block(const uint8_t* in, Quantised* out) {
+  const float d = load_f16(in);
+  const uint16_t upper_bits = load_u16(in + 2);
+  for (int i = 0; i < kSuperBlock; ++i) {
+    const int group = i / 32;
+    const int low = in[4 + group / 2] >> (4 * (group % 2)) & 15;
+    const int high = upper_bits >> (2 * group) & 3;
+    const int quantum = kIq4Values[nibble(in + 8 + group * 16, i % 32)];
+    out[i] = {d * to_float((low | high << 4) - 32), quantum, kNoMinimum};
+  }
+}
+
+void mxfp4_block(const uint8_t* in, Quantised* out) {
+  const float scale = std::ldexp(1.0f, in[0] - 128);
+  for (int i = 0; i < 32; ++i) out[i] = {scale, kMxfp4Values[nibble(in + 1, i)], kNoMinimum};
+}
+
+template <int kGroup>
+void int4_block(const uint8_t* in, Quantised* out) {
+  const float d = load_f16(in);
+  for (int i = 0; i < kGroup; ++i) {
+    out[i] = {d, nibble(in + 3 + i / 32 * 16, i % 32), -(d * to_float(in[2]))};
+  }
+}
+
 using BlockFn = void (*)(const uint8_t* in, Quantised* out);
 BlockFn block_fn(TensorType type) {
   switch (type) {
@@ -171,6 +206,18 @@ BlockFn block_fn(TensorType type) {
       return q5_k_block;
     case TensorType::kQ6_K:
       return q6_k_block;
+    case TensorType::kIQ4_NL:
+      return iq4_nl_block;
+    case TensorType::kIQ4_XS:
+      return iq4_xs_block;
+    case TensorType::kMXFP4:
+      return mxfp4_block;
+    case TensorType::kInt4_32:
+      return int4_block<32>;
+    case TensorType::kInt4_64:
+      return int4_block<64>;
+    case TensorType::kInt4_128:
+      return int4_block<128>;
   }
   return nullptr;
 }

@@ -8,7 +8,7 @@ namespace prefold {
 namespace {
 
 // Layouts: kernels/reference/dequantize.h.
-constexpr std::array<TensorTypeTraits, 13> kTraits{{
+constexpr std::array<TensorTypeTraits, 19> kTraits{{
     {TensorType::kF32, "F32", 1, 4},
     {TensorType::kF16, "F16", 1, 2},
     {TensorType::kBF16, "BF16", 1, 2},
@@ -22,11 +22,18 @@ constexpr std::array<TensorTypeTraits, 13> kTraits{{
     {TensorType::kQ4_K, "Q4_K", 256, 144},
     {TensorType::kQ5_K, "Q5_K", 256, 176},
     {TensorType::kQ6_K, "Q6_K", 256, 210},
+    {TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
+    {TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
+    {TensorType::kMXFP4, "MXFP4", 32, 17},
+    {TensorType::kInt4_32, "INT4_32", 32, 19},
+    {TensorType::kInt4_64, "INT4_64", 64, 35},
+    {TensorType::kInt4_128, "INT4_128", 128, 67},
 }};
 
 }  // namespace
 
 const TensorTypeTraits* find_tensor_type(int64_t gguf_number) {
+  if (gguf_number >= static_cast<int64_t>(TensorType::kInt4_32)) return nullptr;
   for (const TensorTypeTraits& traits : kTraits) {
     if (static_cast<int64_t>(traits.type) == gguf_number) return &traits;
   }
@@ -34,9 +41,11 @@ const TensorTypeTraits* find_tensor_type(int64_t gguf_number) {
 }
 
 const TensorTypeTraits& traits_of(TensorType type) {
-  const TensorTypeTraits* traits = find_tensor_type(static_cast<int64_t>(type));
-  CHECK(traits != nullptr);
-  return *traits;
+  for (const TensorTypeTraits& traits : kTraits) {
+    if (traits.type == type) return traits;
+  }
+  CHECK(false);
+  return kTraits[0];
 }
 
 }  // namespace prefold

@@ -1,5 +1,5 @@
-// Element types of stored tensors: plain floats and the block-quantised types of GGUF.
-// Numbers of GgmlType are those of the GGUF specification.
+// Element types of stored tensors: plain floats, the block-quantised types of GGUF under that
+// format's numbers, and 4-bit types with an integer zero, which GPTQ and AWQ checkpoints become.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,14 @@ enum class TensorType : int32_t {
   kQ4_K = 12,
   kQ5_K = 13,
   kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
   kBF16 = 30,
+  kMXFP4 = 39,
+  // Of no file: groups of so many elements share a scale and a zero.
+  kInt4_32 = 1000,
+  kInt4_64 = 1001,
+  kInt4_128 = 1002,
 };
 
 struct TensorTypeTraits {
@@ -31,7 +38,7 @@ struct TensorTypeTraits {
   int32_t block_bytes;     // stored bytes of one such block
 };
 
-// Null for a number that is not one of the types above.
+// Null for a number that is not one of GGUF's types above.
 const TensorTypeTraits* find_tensor_type(int64_t gguf_number);
 const TensorTypeTraits& traits_of(TensorType type);
 

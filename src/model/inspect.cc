@@ -58,6 +58,27 @@ std::string rope_text(const RopeConfig& rope) {
   return text;
 }
 
+std::string experts_text(const ModelConfig& config) {
+  const MoeConfig& moe = config.moe;
+  const auto n_layers = std::count_if(config.layers.begin(), config.layers.end(),
+                                      [](const LayerConfig& layer) { return layer.is_moe; });
+  std::string text = fmt::format("{} of FFN size {} in {} layers, a token takes {}", moe.n_experts,
+                                 moe.ffn_size, n_layers, moe.n_used);
+  if (moe.shared_ffn_size > 0) text += fmt::format(", and a shared one of {}", moe.shared_ffn_size);
+  return text;
+}
+
+// Empty if every layer sees all positions.
+std::string windows_text(const ModelConfig& config) {
+  int32_t n_layers = 0, window = 0;
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.window == 0) continue;
+    ++n_layers;
+    window = layer.window;
+  }
+  return n_layers == 0 ? "" : fmt::format("{} tokens in {} layers", window, n_layers);
+}
+
 std::string types_text(const std::vector<TensorTypeUse>& types) {
   std::string text;
   for (const TensorTypeUse& use : types) {
@@ -123,8 +144,8 @@ ModelSummary summarise(const ModelFile& model) {
                             [&](const TensorTypeUse& u) { return u.type == tensor.type; });
     if (use == summary.types.end()) use = summary.types.insert(use, {tensor.type, 0, 0});
     ++use->n_tensors;
-    use->n_bytes += tensor.n_bytes;
-    summary.weight_bytes += tensor.n_bytes;
+    use->n_bytes += packed_bytes(tensor);
+    summary.weight_bytes += packed_bytes(tensor);
   }
   std::stable_sort(summary.types.begin(), summary.types.end(),
                    [](const auto& a, const auto& b) { return a.n_bytes > b.n_bytes; });
@@ -144,13 +165,15 @@ std::string render_inspection(const ModelFile& model) {
   add_line(out, "format", model.format);
   add_line(out, "architecture", config.architecture);
   if (!config.name.empty()) add_line(out, "name", printable(config.name));
-  add_line(out, "parameters", count_text(model.n_parameters));
+  add_line(out, "parameters", count_text(n_parameters(model)));
   add_line(out, "layers", std::to_string(config.n_layers));
   add_line(
       out, "heads",
       fmt::format("{} ({} KV) of {} elements", config.n_heads, config.n_kv_heads, config.head_dim));
   add_line(out, "hidden size", std::to_string(config.hidden_size));
   add_line(out, "FFN size", std::to_string(config.ffn_size));
+  if (config.moe.n_experts > 0) add_line(out, "experts", experts_text(config));
+  if (const std::string text = windows_text(config); !text.empty()) add_line(out, "windows", text);
   add_line(out, "vocabulary",
            fmt::format("{}, output {}", config.vocab_size,
                        config.tied_embeddings ? "tied to the embedding" : "of its own"));

@@ -2,13 +2,13 @@
 // `inspect`, `tokenize` and `render`. load_weights then packs the tensors.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/mapped_file.h"
 #include "model/config.h"
+#include "model/generation_config.h"
 #include "model/stored_tensor.h"
 #include "model/weights.h"
 #include "tokenizer/chat_format.h"
@@ -23,12 +23,14 @@ struct ModelFile {
   ModelConfig config;
   TokenizerSpec tokenizer;
   ChatFormat chat_format;
+  GenerationConfig generation;
   std::vector<StoredTensor> tensors;  // under the names of model_tensors.h, whatever the format
-  int64_t n_parameters = 0;
 };
 
+int64_t n_parameters(const ModelFile& model);
+
 // The bytes of a tensor as its type and shape say: those of the file where they lie there so, else
-// made now.
+// made now (a transposed matrix, permuted rows, another quantisation).
 struct TensorBytes {
   std::span<const std::byte> bytes;
   std::vector<std::byte> made;  // what `bytes` points to then
@@ -39,7 +41,8 @@ std::vector<float> read_floats(const ModelFile& model, const StoredTensor& tenso
 // Its pages are not needed again.
 void drop_tensor(const ModelFile& model, const StoredTensor& tensor);
 
-// Throws Error (unreadable) or FormatError (names file, key or tensor, value, and what was wanted).
+// path: a GGUF file (of a split model any one), or a Hugging Face folder. Throws Error (unreadable)
+// or FormatError (names file, key or tensor, value, and what was wanted).
 ModelFile open_model(const std::string& path);
 
 // Packs every tensor; source pages are dropped as they are done with. The result owns its memory.

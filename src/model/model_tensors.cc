@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -14,9 +15,8 @@ namespace {
 
 class WantedList {
  public:
-  explicit WantedList(const ModelConfig& config) : config_(config) {}
-
-  std::vector<WantedTensor> list() && { return std::move(wanted_); }
+  WantedList(const ModelConfig& config, const std::function<void(WantedTensor)>& fn)
+      : config_(config), fn_(fn) {}
 
   void all() {
     const int64_t hidden = config_.hidden_size, vocab = config_.vocab_size;
@@ -42,7 +42,7 @@ class WantedList {
  private:
   void add(std::string_view name, std::vector<int64_t> shape,
            Presence presence = Presence::kRequired, std::string_view kind = "") {
-    wanted_.push_back({std::string(name), std::move(shape), presence, std::string(kind)});
+    fn_({std::string(name), std::move(shape), presence, std::string(kind)});
   }
 
   void linear(std::string_view part, int64_t n_out, int64_t n_in) {
@@ -58,11 +58,13 @@ class WantedList {
     add(layer_tensor(layer_, part, "bias"), {n}, Presence::kAlike, "norm bias");
   }
 
-  // Never biased; layer norms of heads have weights where others have none too.
+  // RMS norms, or layer norms with a bias (phi).
   void qk_norm(std::string_view part, int32_t n_heads) {
     const bool by_row = config_.qk_norm == QkNorm::kRow;
-    add(layer_tensor(layer_, part),
-        {by_row ? int64_t{n_heads} * config_.head_dim : config_.head_dim});
+    const int64_t n = by_row ? int64_t{n_heads} * config_.head_dim : config_.head_dim;
+    add(layer_tensor(layer_, part), {n});
+    if (config_.norm_kind == NormKind::kRms) return;
+    add(layer_tensor(layer_, part, "bias"), {n}, Presence::kAlike, "query and key norm bias");
   }
 
   void attention() {
@@ -112,8 +114,8 @@ class WantedList {
   }
 
   const ModelConfig& config_;
+  const std::function<void(WantedTensor)>& fn_;
   int32_t layer_ = 0;
-  std::vector<WantedTensor> wanted_;
 };
 
 void check_tensor(std::string_view path, const StoredTensor& tensor, const WantedTensor& wanted) {
@@ -163,10 +165,8 @@ const StoredTensor* find_tensor(const std::vector<StoredTensor>& tensors, std::s
   return found == tensors.end() ? nullptr : &*found;
 }
 
-std::vector<WantedTensor> wanted_tensors(const ModelConfig& config) {
-  WantedList wanted(config);
-  wanted.all();
-  return std::move(wanted).list();
+void for_each_wanted(const ModelConfig& config, const std::function<void(WantedTensor)>& fn) {
+  WantedList(config, fn).all();
 }
 
 void check_model_tensors(std::string_view path, const ModelConfig& config,
@@ -175,11 +175,10 @@ void check_model_tensors(std::string_view path, const ModelConfig& config,
   for (const StoredTensor& tensor : tensors) unused.emplace(tensor.name, &tensor);
   struct Alike {
     bool is_there = false;
-    const WantedTensor* missing = nullptr;
+    std::optional<WantedTensor> missing;
   };
-  std::map<std::string_view, Alike> alike;
-  const std::vector<WantedTensor> all_wanted = wanted_tensors(config);
-  for (const WantedTensor& wanted : all_wanted) {
+  std::map<std::string, Alike> alike;
+  for_each_wanted(config, [&](WantedTensor wanted) {
     const auto found = unused.find(wanted.name);
     const bool is_there = found != unused.end();
     if (is_there) {
@@ -188,13 +187,13 @@ void check_model_tensors(std::string_view path, const ModelConfig& config,
     } else if (wanted.presence == Presence::kRequired) {
       throw_missing(path, wanted);
     }
-    if (wanted.presence != Presence::kAlike) continue;
+    if (wanted.presence != Presence::kAlike) return;
     Alike& kind = alike[wanted.kind];
     kind.is_there |= is_there;
-    if (!is_there && kind.missing == nullptr) kind.missing = &wanted;
-  }
+    if (!is_there && !kind.missing) kind.missing = std::move(wanted);
+  });
   for (const auto& [kind, state] : alike) {
-    if (state.is_there && state.missing != nullptr) throw_missing(path, *state.missing);
+    if (state.is_there && state.missing) throw_missing(path, *state.missing);
   }
   std::vector<std::string> unexpected;
   for (const auto& [name, tensor] : unused) unexpected.push_back(printable(name));

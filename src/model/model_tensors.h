@@ -10,6 +10,7 @@
 // each with ".weight", and where a model has one, ".bias".
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,8 @@ struct WantedTensor {
   Presence presence = Presence::kRequired;
   std::string kind;  // of kAlike: what the layers' tensors have in common, "attn_q.bias"
 };
-std::vector<WantedTensor> wanted_tensors(const ModelConfig& config);
+// Tells of each. There may be millions where a hostile file says so: fn stops them by throwing.
+void for_each_wanted(const ModelConfig& config, const std::function<void(WantedTensor)>& fn);
 
 const StoredTensor* find_tensor(const std::vector<StoredTensor>& tensors, std::string_view name);
 

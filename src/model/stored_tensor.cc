@@ -8,4 +8,8 @@ int64_t n_elements(const StoredTensor& tensor) {
   return product;
 }
 
+size_t packed_bytes(const StoredTensor& tensor) {
+  return static_cast<size_t>(stored_bytes(traits_of(tensor.type), n_elements(tensor)));
+}
+
 }  // namespace prefold

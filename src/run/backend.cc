@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "engine/cpu_engine.h"
 #include "model/rope.h"
 #include "report/human_numbers.h"
@@ -22,7 +23,13 @@ class CpuBackend : public Backend {
         pool_(pool),
         device_{&pool, &find_cpu_kernels(config.cpu_isa), config.precision} {}
 
-  void load_weights() override { weights_ = prefold::load_weights(model_, pool_); }
+  void load_weights() override {
+    if (model_.config.moe.n_experts > 0) {
+      throw Error(fmt::format("{}: is a model with experts, which the CPU engine does not run yet",
+                              model_.path));
+    }
+    weights_ = prefold::load_weights(model_, pool_);
+  }
 
   std::optional<CostModel> measure_costs() override {
     return prefold::measure_costs(device_, model_.config, weights_, config_.kv_type,

@@ -56,6 +56,7 @@ Json cost_key(const ModelFile& model, const RunConfig& config) {
           {"n_heads", shape.n_heads},
           {"n_kv_heads", shape.n_kv_heads},
           {"head_dim", shape.head_dim},
+          {"experts_used", shape.moe.n_used},
           {"tensors", "siphash128:" + to_hex(fingerprint({0, 0}, tensors))}};
 }
 

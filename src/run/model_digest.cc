@@ -3,11 +3,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string_view>
 
 #include "io/fingerprint.h"
+#include "model/json_object.h"
 
 namespace prefold {
+namespace {
+
+// Of a folder: what describes the model beside its weights. Of a file nothing: its header does.
+std::string describing_texts(const std::string& path) {
+  std::string texts;
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) return texts;
+  for (const char* name : {"config.json", "generation_config.json", "tokenizer.json",
+                           "tokenizer_config.json", "chat_template.jinja"}) {
+    const std::string file = (std::filesystem::path(path) / name).string();
+    if (!std::filesystem::is_regular_file(file, error)) continue;
+    const std::string text = read_text_file(file);
+    texts += fmt::format("{}:{}:", name, text.size()) + text;
+  }
+  return texts;
+}
+
+}  // namespace
 
 std::string model_digest(const ModelFile& model) {
   constexpr size_t kSampleBytes = 4096;
@@ -27,6 +47,7 @@ std::string model_digest(const ModelFile& model) {
     sample += fmt::format("{}:", file_bytes);
     sample += text(file, 0, header_bytes);
   }
+  sample += describing_texts(model.path);
   for (const StoredTensor& tensor : model.tensors) {
     const auto file = static_cast<size_t>(tensor.file);
     const size_t n_bytes = std::min(tensor.n_bytes, kSampleBytes);

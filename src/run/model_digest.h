@@ -7,8 +7,8 @@
 
 namespace prefold {
 
-// "siphash128-sampled:<hex>": of the file's size, everything before the tensors, and the first and
-// last 4 KiB of each tensor.
+// "siphash128-sampled:<hex>": of each file's size, everything in it before the tensors, and the
+// first and last 4 KiB of each tensor; of a folder also the texts that describe the model.
 std::string model_digest(const ModelFile& model);
 
 }  // namespace prefold

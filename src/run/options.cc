@@ -81,7 +81,7 @@ bool uses_graphs(const RunConfig& config) {
 
 nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
-  const SamplingParams& defaults = options.defaults;
+  const SamplingParams& defaults = config.defaults;
   nlohmann::ordered_json json = {{"model", options.model},
                                  {"input", options.inputs},
                                  {"output", options.output},
@@ -109,7 +109,9 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"max_tokens", nullptr},
                                  {"temperature", defaults.temperature},
                                  {"top_p", defaults.top_p},
-                                 {"top_k", defaults.top_k}};
+                                 {"top_k", defaults.top_k},
+                                 {"min_p", defaults.min_p},
+                                 {"repetition_penalty", defaults.repetition_penalty}};
   if (!options.cost_model.empty()) json["cost_model"] = options.cost_model;
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
   if (!options.length_prior.empty()) json["length_prior"] = options.length_prior;
@@ -205,11 +207,26 @@ void check_options(const RunOptions& options, const ModelConfig& model) {
 
 }  // namespace
 
+SamplingParams resolve_defaults(const SamplingDefaults& typed, const GenerationConfig& of_model) {
+  SamplingParams defaults;
+  const auto first_of = [](const auto& a, const auto& b, auto otherwise) {
+    return a ? *a : b.value_or(otherwise);
+  };
+  defaults.max_tokens = typed.max_tokens;
+  defaults.temperature = first_of(typed.temperature, of_model.temperature, defaults.temperature);
+  defaults.top_p = first_of(typed.top_p, of_model.top_p, defaults.top_p);
+  defaults.top_k = first_of(typed.top_k, of_model.top_k, defaults.top_k);
+  defaults.min_p = of_model.min_p.value_or(defaults.min_p);
+  defaults.repetition_penalty = of_model.repetition_penalty.value_or(defaults.repetition_penalty);
+  return defaults;
+}
+
 RunConfig resolve(const RunOptions& options, const ModelFile& file) {
   const ModelConfig& model = file.config;
   check_options(options, model);
   RunConfig config;
   config.options = options;
+  config.defaults = resolve_defaults(options.defaults, file.generation);
   resolve_backend(options.device, config);
   const bool on_gpu = config.backend == BackendKind::kCuda;
   // Rectangles of whole prompts have steps of their own.

@@ -19,6 +19,14 @@ enum class Batching { kPacked, kSorted, kPadded };
 enum class Order { kFile, kRatio };
 enum class DeviceChoice { kAuto, kCpu, kCuda };  // auto: a GPU if there is one, else the CPU
 
+// Of what a line leaves open, what the command line says.
+struct SamplingDefaults {
+  std::optional<int32_t> max_tokens;
+  std::optional<float> temperature;
+  std::optional<float> top_p;
+  std::optional<int32_t> top_k;
+};
+
 struct RunOptions {
   std::string model;
   std::vector<std::string> inputs;
@@ -44,8 +52,8 @@ struct RunOptions {
   bool cuda_graphs = true;   // of a GPU; the CPU has none
   std::string length_prior;  // a report; empty: none
 
-  SamplingParams defaults;  // for what a line leaves open
-  uint64_t seed = 0;        // of requests without a seed of their own
+  SamplingDefaults defaults;
+  uint64_t seed = 0;  // of requests without a seed of their own
   bool ordered = false;
   bool overwrite = false;
   bool usage_details = false;
@@ -66,6 +74,9 @@ struct GpuMemory {
 // Complete and valid; const from here on.
 struct RunConfig {
   RunOptions options;
+  // For what a line leaves open: the command line, else the model's generation_config.json, else
+  // the defaults of SamplingParams.
+  SamplingParams defaults;
   BackendKind backend = BackendKind::kCpu;
   std::optional<GpuInfo> gpu;  // of BackendKind::kCuda
   std::string why_no_gpu;      // what DeviceChoice::kAuto found instead of one
@@ -90,6 +101,9 @@ nlohmann::ordered_json to_json(const RunConfig& config);
 bool is_deterministic(const RunConfig& config);
 const char* kv_type_name(KvType type);
 const char* precision_name(Precision precision);
+
+// RunConfig::defaults by themselves.
+SamplingParams resolve_defaults(const SamplingDefaults& typed, const GenerationConfig& of_model);
 
 // Throws Error naming the option, its value and what was wanted. Looks at the GPU unless
 // options.device is kCpu.

@@ -179,6 +179,7 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
                  model.chat_format.special_tokens,
                  {},
                  now_unix_s};
+  text.eos_ids = model.generation.stop_ids;
   for (const std::optional<int32_t>& id : {spec.eos_id, spec.eot_id}) {
     if (id) text.eos_ids.push_back(*id);
   }

@@ -78,7 +78,7 @@ class JobRun {
         config_(resolve(options, model_)),
         pool_(config_.threads),
         text_(make_text_model(model_, created_unix_s_)),
-        reader_(options.inputs, options.defaults),
+        reader_(options.inputs, config_.defaults),
         output_(options.output,
                 options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
                 options.inputs),

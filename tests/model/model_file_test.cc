@@ -171,22 +171,24 @@ TEST_CASE("files that are no GGUF model are refused") {
         "is not a GGUF model: it begins with bytes 7b 22 61 22; wanted 47 47 55 46 (\"GGUF\")");
   CHECK(message_of("x") ==
         "is not a GGUF model: it begins with bytes 78; wanted 47 47 55 46 (\"GGUF\")");
-  CHECK_THROWS_WITH_AS(open_model("tests"), "tests: is a directory, not a file", Error);
+  CHECK_THROWS_WITH_AS(open_model("tests"), "tests/config.json: there is no such file", Error);
 }
 
 TEST_CASE("models that this forward pass cannot run are refused by name") {
-  CHECK(message_with([](GgufBuilder& b) { b.set_string("general.architecture", "qwen2moe"); }) ==
-        "models of architecture \"qwen2moe\" are not supported; \"llama\" is");
-  CHECK(message_with([](GgufBuilder& b) { b.set_u32("llama.expert_count", 8); }) ==
-        "\"llama.expert_count\" is 8; mixture-of-experts models are not supported");
-  CHECK(
-      message_with([](GgufBuilder& b) { b.set_u32("split.count", 3); }) ==
-      "\"split.count\" is 3; models split over several files are not supported: merge them first");
+  CHECK(message_with([](GgufBuilder& b) { b.set_string("general.architecture", "rwkv7"); }) ==
+        "models of architecture \"rwkv7\" are not supported; supported are command-r, gemma, "
+        "gemma2, gemma3, gpt2, gptneox, granite, llama, mistral3, olmo, olmo2, olmoe, phi2, phi3, "
+        "qwen2, qwen2moe, qwen3, qwen3moe, smollm3, stablelm, starcoder2");
+  CHECK(message_with([](GgufBuilder& b) { b.set_f32("llama.final_logit_softcapping", 30.0f); }) ==
+        "\"llama.final_logit_softcapping\" is 30; soft-capped logits in a model of this "
+        "architecture: not supported");
   CHECK(message_with([](GgufBuilder& b) { b.set_string("general.type", "adapter"); }) ==
         "\"general.type\" is \"adapter\"; wanted \"model\"");
   CHECK(message_with([](GgufBuilder& b) { b.set_string("llama.rope.scaling.type", "longrope"); }) ==
-        "\"llama.rope.scaling.type\" is \"longrope\"; supported are \"none\", \"linear\" and "
-        "\"yarn\"");
+        "tensor \"rope_factors_short.weight\", which longrope needs, is missing");
+  CHECK(message_with([](GgufBuilder& b) { b.set_string("llama.rope.scaling.type", "su"); }) ==
+        "\"llama.rope.scaling.type\" is \"su\"; supported are \"none\", \"linear\", \"yarn\" and "
+        "\"longrope\"");
   CHECK(message_with([](GgufBuilder& b) { b.set_string("tokenizer.ggml.model", "t5"); }) ==
         "\"tokenizer.ggml.model\" is \"t5\"; supported are \"gpt2\" (byte-level BPE) and \"llama\" "
         "(SentencePiece)");
@@ -203,10 +205,9 @@ TEST_CASE("configuration values out of bounds are refused with the bounds") {
   CHECK(message_with([](GgufBuilder& b) { b.set_string("llama.embedding_length", "32"); }) ==
         "\"llama.embedding_length\" is of type string; wanted an integer from 1 to 131072");
   CHECK(message_with([](GgufBuilder& b) { b.set_u32("llama.attention.head_count_kv", 3); }) ==
-        "4 attention heads cannot share 3 KV heads evenly (llama.attention.head_count, "
-        "head_count_kv)");
+        "4 attention heads cannot share 3 KV heads evenly");
   CHECK(message_with([](GgufBuilder& b) { b.set_u32("llama.attention.key_length", 7); }) ==
-        "attention heads have 7 elements; wanted an even number up to 512");
+        "attention heads have 7 elements; wanted an even number up to 256");
   CHECK(message_with([](GgufBuilder& b) {
           b.set_f32("llama.attention.layer_norm_rms_epsilon",
                     std::numeric_limits<float>::quiet_NaN());

@@ -41,7 +41,7 @@ Prepared prepare_with(const ModelFile& model, const std::string& lines,
         prepared.n_tokens_told = n_tokens;
       }};
   prepared.job =
-      prepare_job(RequestReader({file.path()}, options.defaults), text, config, pool, hooks);
+      prepare_job(RequestReader({file.path()}, config.defaults), text, config, pool, hooks);
   prepared.tree = build_prefix_tree(prepared.job.prompts.prompts());
   if (sharing == Sharing::kTree) find_repeats(prepared.job, prepared.tree);
   return prepared;
