@@ -106,6 +106,11 @@ void add_ablations(CLI::App& app, RunOptions& run) {
   add_choice<bool>(app, "--cuda-graphs", run.cuda_graphs, on_off,
                    "On a GPU: replay the recorded launches of steps of few tokens")
       ->group(group);
+  add_choice<MoeGrouping>(
+      app, "--moe-grouping", run.moe_grouping,
+      {{"on", MoeGrouping::kGrouped}, {"off", MoeGrouping::kOff}},
+      "Models of experts, on the CPU: multiply a step's rows by expert; off: row by row")
+      ->group(group);
 }
 
 void add_sampling_defaults(CLI::App& app, RunOptions& run) {
@@ -178,6 +183,9 @@ void add_run(CLI::App& root, Args& args) {
                "Write cached_tokens with each result (they depend on the schedule)");
   app.add_flag("-q,--quiet", run.quiet, "Errors only on standard error");
   add_sampling_defaults(app, run);
+  add_choice<Pooling>(
+      app, "--pooling", run.pooling, {{"last", Pooling::kLast}, {"mean", Pooling::kMean}},
+      "Of embedding lines: the hidden state of the last token, or the mean of those of all tokens");
   add_plan_options(app, run);
   add_engine_options(app, run);
 }

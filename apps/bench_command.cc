@@ -22,6 +22,7 @@ constexpr const char* kManifestSchema = "prefold-workloads/1";
 struct Switch {
   const char* name;
   void (*apply)(RunOptions& options, const WorkloadNeeds& needs);
+  bool of_experts = false;  // of layers of experts on the CPU, without effect elsewhere
 };
 
 // A pool of so many percent of what the job's rows take in all.
@@ -51,11 +52,24 @@ constexpr Switch kSwitches[] = {
     {"length prediction off",
      [](RunOptions& o, const WorkloadNeeds&) { o.length_prediction = false; }},
     {"CUDA graphs off", [](RunOptions& o, const WorkloadNeeds&) { o.cuda_graphs = false; }},
+    {"moe grouping off",
+     [](RunOptions& o, const WorkloadNeeds&) { o.moe_grouping = MoeGrouping::kOff; }, true},
     {"step of 128 tokens",
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 128; }},
     {"step of 2048 tokens",
      [](RunOptions& o, const WorkloadNeeds&) { o.max_num_batched_tokens = 2048; }},
 };
+
+// The default alone, or all that can make a difference with this model.
+std::vector<Switch> switches_of(const BenchOptions& options) {
+  if (!options.ablate) return {kSwitches[0]};
+  std::vector<Switch> switches(std::begin(kSwitches), std::end(kSwitches));
+  const ModelFile model = open_model(options.run.model);
+  if (model.config.moe.n_experts == 0 || resolve(options.run, model).backend != BackendKind::kCpu) {
+    std::erase_if(switches, [](const Switch& s) { return s.of_experts; });
+  }
+  return switches;
+}
 
 std::vector<Workload> make_workloads(const BenchOptions& options) {
   std::vector<Workload> workloads;
@@ -147,7 +161,7 @@ int bench_command(const BenchOptions& options) {
   if (options.run.model.empty()) {
     throw Error("bench needs a model (-m) to run, or a folder (--emit) to write workloads into");
   }
-  const std::span<const Switch> switches(kSwitches, options.ablate ? std::size(kSwitches) : 1);
+  const std::vector<Switch> switches = switches_of(options);
   BenchResult result{0, options.seed, options.repeat, {}};
   for (const Workload& workload : workloads) {
     result.fma_flops = std::max(result.fma_flops, fma_peak(options.run));

@@ -71,7 +71,7 @@ WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
   const PrefixTree tree = build_prefix_tree(prepared.prompts.prompts());
   if (config.options.sharing == Sharing::kTree) find_repeats(prepared, tree);
   WorkloadNeeds needs;
-  needs.work = work_of(make_job(prepared, tree), model.config);
+  needs.work = work_of(make_job(prepared, tree, Pooling::kLast), model.config);
   needs.flops = flops_of(needs.work, model.config);
   const auto bytes_for = [&](int64_t n_tokens) {
     return (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens * config.kv_bytes_per_block;

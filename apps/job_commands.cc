@@ -119,7 +119,7 @@ int plan_command(const RunOptions& options) {
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
   if (costs) config.token_budget = token_budget_of(config, model.config, costs->model);
   const PrefixTree run_tree = tree_to_run(tree, prepared, options, {});
-  const Job job = make_job(prepared, run_tree);
+  const Job job = make_job(prepared, run_tree, config.options.pooling);
   const std::optional<Forecast> foretold =
       forecast(job, config, model.config, costs ? costs->model : default_cost_model());
   fmt::print("\n{}", foretold ? render_forecast(*foretold, config, costs)

@@ -1,4 +1,5 @@
 // kernel_bench attention: see attention_bench.cc.
+// kernel_bench moe: see moe_bench.cc.
 // kernel_bench --device cuda: see cuda_bench.cc.
 // kernel_bench: the matrix product's share of what this machine can do, measured in the same run.
 //
@@ -24,6 +25,7 @@
 #include "apps/cuda_bench.h"
 #include "apps/kernel_options.h"
 #include "apps/machine_peaks.h"
+#include "apps/moe_bench.h"
 #include "apps/peer_products.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -253,6 +255,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "attention") {
     return prefold::attention_bench(argc - 1, argv + 1);
   }
+  if (argc > 1 && std::string(argv[1]) == "moe") return prefold::moe_bench(argc - 1, argv + 1);
   if (argc > 2 && std::string(argv[1]) == "--device" && std::string(argv[2]) == "cuda") {
 #ifdef PREFOLD_CUDA
     return prefold::cuda_bench(argc - 2, argv + 2);

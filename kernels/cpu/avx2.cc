@@ -7,6 +7,7 @@
 #include "kernels/cpu/gemm.inc"
 #include "kernels/cpu/gemm_int8.inc"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/moe.inc"
 #include "kernels/cpu/vocab.inc"
 
 namespace prefold {
@@ -18,6 +19,7 @@ const CpuKernels kCpuKernels_avx2{"avx2",
                                   &avx2::kAttentionKernels,
                                   &avx2::attention_int8_impl::walk,
                                   &avx2::kElementwiseKernels,
-                                  &avx2::kVocabKernels};
+                                  &avx2::kVocabKernels,
+                                  &avx2::kMoeKernels};
 
 }  // namespace prefold

@@ -7,6 +7,7 @@
 #include "kernels/cpu/gemm.inc"
 #include "kernels/cpu/gemm_int8.inc"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/moe.inc"
 #include "kernels/cpu/vocab.inc"
 
 namespace prefold {
@@ -18,6 +19,7 @@ const CpuKernels kCpuKernels_avx512{"avx512",
                                     &avx512::kAttentionKernels,
                                     &avx512::attention_int8_impl::walk,
                                     &avx512::kElementwiseKernels,
-                                    &avx512::kVocabKernels};
+                                    &avx512::kVocabKernels,
+                                    &avx512::kMoeKernels};
 
 }  // namespace prefold

@@ -9,6 +9,7 @@
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/gemm_int8.h"
+#include "kernels/cpu/moe.h"
 #include "kernels/cpu/vocab.h"
 
 namespace prefold {
@@ -21,6 +22,7 @@ struct CpuKernels {
   AttentionWalkFn walk_attention_int8;  // integer products over an int8 cache
   const ElementwiseKernels* elementwise;
   const VocabKernels* vocab;
+  const MoeKernels* moe;
 };
 
 // Those that this processor can run, slowest first; scalar is always there.

@@ -21,6 +21,15 @@ void add_rows(JobWork& work, const ModelConfig& model, int64_t begin, int64_t en
   }
 }
 
+// Columns of hidden_size weights that a row meets in a layer's feed-forward part: of experts only
+// those that it takes.
+double ffn_columns(const ModelConfig& model, int32_t layer) {
+  const double matrices = model.has_gate ? 3.0 : 2.0;
+  if (model.moe.n_experts == 0 || !model.layers[layer].is_moe) return matrices * model.ffn_size;
+  const MoeConfig& moe = model.moe;
+  return moe.n_experts + matrices * moe.n_used * moe.ffn_size + matrices * moe.shared_ffn_size;
+}
+
 }  // namespace
 
 JobWork work_of(const Job& job, const ModelConfig& model) {
@@ -40,10 +49,11 @@ double flops_of(const JobWork& work, const ModelConfig& model) {
   const double hidden = model.hidden_size;
   const double q_size = double{1} * model.n_heads * model.head_dim;
   const double kv_size = double{1} * model.n_kv_heads * model.head_dim;
-  const double ffn_matrices = model.has_gate ? 3.0 : 2.0;
-  const double layer_parameters =
-      hidden * (2 * q_size + 2 * kv_size + ffn_matrices * model.ffn_size);
-  return 2 * model.n_layers * layer_parameters * static_cast<double>(work.rows) +
+  double layer_parameters = 0.0;
+  for (int32_t layer = 0; layer < model.n_layers; ++layer) {
+    layer_parameters += hidden * (2 * q_size + 2 * kv_size + ffn_columns(model, layer));
+  }
+  return 2 * layer_parameters * static_cast<double>(work.rows) +
          4 * q_size * static_cast<double>(work.attended) +
          2 * hidden * model.vocab_size * static_cast<double>(work.sampled);
 }

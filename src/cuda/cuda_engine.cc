@@ -296,7 +296,7 @@ void CudaEngine::launch_head(const CudaActivations& act) {
 StepResult CudaEngine::wait() {
   CHECK(n_taken_ < n_submitted_);
   const Flight& flight = flights_[n_taken_ % kMaxSteps];
-  StepResult result{flight.step_idx, {}, {}};
+  StepResult result{flight.step_idx, {}, {}, {}};
   if (flight.has_rows) {
     const Range range("wait");
     check_cuda(fmt::format("step {}", flight.step_idx).c_str(),

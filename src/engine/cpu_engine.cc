@@ -14,6 +14,7 @@ CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weig
       weights_(weights),
       rope_tables_(rope_tables),
       workspace_(allocate_workspace(device, config, token_budget)),
+      embeddings_(device, config, weights),
       head_(device, config, weights, token_budget) {
   for (int32_t i = 0; i < config.n_layers; ++i) kv_layers_.push_back(kv.layer(i));
   token_ids_.reserve(token_budget);
@@ -21,7 +22,7 @@ CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weig
 
 void CpuEngine::submit(const StepPlan& plan) {
   CHECK(!has_result_);
-  result_ = {plan.step_idx, {}, {}};
+  result_ = {plan.step_idx, {}, {}, {}};
   has_result_ = true;
   if (plan.n_rows() == 0) return;
   start_slots(plan);
@@ -31,6 +32,7 @@ void CpuEngine::submit(const StepPlan& plan) {
       forward(device_, config_, weights_, rope_tables_,
               {token_ids_, plan.positions, plan.spans, plan.block_ids, plan.segments}, kv_layers_,
               workspace_, times_.ops);
+  embeddings_.run(plan, hidden, workspace_, result_, times_.ops);
   head_.run(plan, hidden, slots_, workspace_, result_, times_.ops, times_.sampling);
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/embeddings.h"
 #include "engine/engine.h"
 #include "engine/head.h"
 #include "engine/kv_storage.h"
@@ -43,6 +44,7 @@ class CpuEngine : public Engine {
   std::span<const RopeTable> rope_tables_;
   std::vector<KvLayer> kv_layers_;
   Workspace workspace_;
+  Embeddings embeddings_;
   Head head_;
   std::vector<SamplerState> slots_;
   std::vector<int32_t> token_ids_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <charconv>
 #include <cmath>
 
@@ -79,6 +80,31 @@ void append_json_logprob(std::string& out, float logprob) {
   const std::string_view text(digits, static_cast<size_t>(end - digits));
   out += text;
   if (text.find_first_of(".e") == std::string_view::npos) out += ".0";
+}
+
+void append_json_float(std::string& out, float value) {
+  if (!std::isfinite(value)) {
+    out += "null";
+    return;
+  }
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  out.append(digits, end);
+}
+
+void append_base64(std::string& out, std::span<const float> values) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const size_t n_bytes = values.size() * sizeof(float);
+  const auto byte_at = [&](size_t i) -> uint32_t {
+    if (i >= n_bytes) return 0;
+    return std::bit_cast<uint32_t>(values[i / 4]) >> (i % 4 * 8) & 0xff;
+  };
+  for (size_t i = 0; i < n_bytes; i += 3) {
+    const uint32_t three = byte_at(i) << 16 | byte_at(i + 1) << 8 | byte_at(i + 2);
+    for (size_t digit = 0; digit < 4; ++digit) {
+      out += i + digit > n_bytes ? '=' : kDigits[three >> (18 - 6 * digit) & 63];
+    }
+  }
 }
 
 void append_json_bytes(std::string& out, std::string_view bytes) {

@@ -19,6 +19,12 @@ void append_json_integers(std::string& out, std::span<const int32_t> values);
 // an exponent. What is below -9999, minus infinity and NaN become -9999.0, as vLLM writes them.
 void append_json_logprob(std::string& out, float logprob);
 
+// The shortest decimal that reads back as the same f32; what is not finite becomes null.
+void append_json_float(std::string& out, float value);
+
+// The bytes of the values, f32 and little-endian, in base64 (RFC 4648), without quotes.
+void append_base64(std::string& out, std::span<const float> values);
+
 // An array of the bytes' values.
 void append_json_bytes(std::string& out, std::string_view bytes);
 

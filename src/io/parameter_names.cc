@@ -74,7 +74,6 @@ constexpr Unsupported kUnsupported[] = {
     {"guided_regex", nullptr, ""},
     {"guided_whitespace_pattern", nullptr, ""},
     {"include_reasoning", nullptr, ""},
-    {"input", nullptr, ""},
     {"kv_transfer_params", nullptr, ""},
     {"media_io_kwargs", nullptr, ""},
     {"prompt_embeds", nullptr, ""},

@@ -15,6 +15,9 @@ struct RequestDraft {
   Request& request;
   RequestForm form;
 
+  EmbeddingParams embedding;
+  std::optional<EmbeddingInputs> inputs;
+
   int n_prompts = 0;  // members that gave one
   std::optional<std::string> prompt_text;
   std::optional<std::vector<int32_t>> prompt_ids;
@@ -36,12 +39,13 @@ struct RequestDraft {
 // Members that make the prompt (request_prompt.cc).
 void read_prompt(const Field& field, RequestDraft& draft);
 void read_prompt_token_ids(const Field& field, RequestDraft& draft);
+void read_input(const Field& field, RequestDraft& draft);
 void read_messages(const Field& field, RequestDraft& draft);
 void read_tools(const Field& field, RequestDraft& draft);
 void read_tool_choice(const Field& field, RequestDraft& draft);
 void read_chat_template_kwargs(const Field& field, RequestDraft& draft);
 
-// Sets request.prompt from the above. Throws unless there is exactly one prompt.
+// Sets request.prompt from the above. Throws unless there is exactly one prompt, or "input".
 void finish_prompt(RequestDraft& draft);
 
 }  // namespace prefold

@@ -27,7 +27,8 @@ constexpr uint8_t kText = static_cast<uint8_t>(RequestForm::kCompletionBody) |
                           static_cast<uint8_t>(RequestForm::kShortPrompt);
 constexpr uint8_t kShort = static_cast<uint8_t>(RequestForm::kShortMessages) |
                            static_cast<uint8_t>(RequestForm::kShortPrompt);
-constexpr uint8_t kAll = kChat | kText;
+constexpr uint8_t kAll = kChat | kText;  // that answer with tokens
+constexpr uint8_t kEmbedding = static_cast<uint8_t>(RequestForm::kEmbeddingBody);
 
 void read_stop(const Field& field, RequestDraft& draft) {
   std::vector<std::string> stops;
@@ -105,6 +106,13 @@ void read_seed(const Field& field, RequestDraft& draft) {
   draft.params().seed = static_cast<uint64_t>(get_integer(field, Limits::min(), Limits::max()));
 }
 
+void read_encoding_format(const Field& field, RequestDraft& draft) {
+  if (field.value != "float" && field.value != "base64") {
+    throw_unexpected(field, "\"float\" or \"base64\"");
+  }
+  draft.embedding.base64 = field.value == "base64";
+}
+
 struct Parameter {
   std::string_view name;
   uint8_t forms;
@@ -122,9 +130,14 @@ constexpr Parameter kParameters[] = {
     {"tool_choice", kChat, read_tool_choice},
     {"chat_template_kwargs", kChat, read_chat_template_kwargs},
     {"add_generation_prompt", kChat, [](F f, D d) { d.add_generation_prompt = get_bool(f); }},
-    {"add_special_tokens", kAll, [](F f, D d) { d.add_special_tokens = get_bool(f); }},
-    {"model", kAll, [](F f, D d) { d.request.model = get_string(f); }},
-    {"metadata", kAll, [](F f, D d) { d.request.metadata = std::move(f.value); }},
+    {"add_special_tokens", kAll | kEmbedding, [](F f, D d) { d.add_special_tokens = get_bool(f); }},
+    {"model", kAll | kEmbedding, [](F f, D d) { d.request.model = get_string(f); }},
+    {"metadata", kAll | kEmbedding, [](F f, D d) { d.request.metadata = std::move(f.value); }},
+
+    {"input", kEmbedding, read_input},
+    {"encoding_format", kEmbedding, read_encoding_format},
+    {"dimensions", kEmbedding,
+     [](F f, D d) { d.embedding.dimensions = get_int32(f, 1, kMaxInt32); }},
 
     {"max_tokens", kAll, [](F f, D d) { d.max_tokens = get_int32(f, 1, kMaxInt32); }},
     {"max_completion_tokens", kAll,
@@ -180,6 +193,8 @@ std::string_view form_name(RequestForm form) {
       return "a line with \"messages\"";
     case RequestForm::kShortPrompt:
       return "a line with a prompt";
+    case RequestForm::kEmbeddingBody:
+      return "a request to /v1/embeddings";
   }
   return "";
 }
@@ -243,6 +258,14 @@ void finish_counts(RequestDraft& draft) {
 
 }  // namespace
 
+// Nothing is sampled; what the command line says of sampling is for other lines.
+static void finish_embedding(RequestDraft& draft) {
+  draft.request.params = {};
+  draft.request.params.max_tokens = 0;
+  draft.request.params.temperature = 0.0f;
+  draft.request.embedding = draft.embedding;
+}
+
 void read_request_members(Json& object, RequestForm form, Request& request) {
   RequestDraft draft{request, form};
   const bool skip_id = form == RequestForm::kShortMessages || form == RequestForm::kShortPrompt;
@@ -251,6 +274,7 @@ void read_request_members(Json& object, RequestForm form, Request& request) {
     read_member({name, value}, draft);
   }
   finish_prompt(draft);
+  if (form == RequestForm::kEmbeddingBody) return finish_embedding(draft);
   finish_logprobs(draft);
   finish_counts(draft);
 }

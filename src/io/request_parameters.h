@@ -16,12 +16,14 @@ enum class RequestForm : uint8_t {
   kCompletionBody = 2,  // body of /v1/completions
   kShortMessages = 4,   // short line with "messages"
   kShortPrompt = 8,     // short line with "prompt" or "prompt_token_ids"
+  kEmbeddingBody = 16,  // body of /v1/embeddings
 };
 
 // Reads the members of `object` (a short line or an OpenAI body; may be moved from) into
-// request.prompt, params, add_special_tokens, model and metadata. On entry request.params holds the
-// defaults. A member that is null counts as absent. "id" is left to the caller in short lines.
-// Throws RequestError: invalid_value, missing_field, unsupported_parameter, unsupported_content.
+// request.prompt, params, embedding, add_special_tokens, model and metadata. On entry
+// request.params holds the defaults. A member that is null counts as absent. "id" is left to the
+// caller in short lines. Throws RequestError: invalid_value, missing_field, unsupported_parameter,
+// unsupported_content.
 void read_request_members(Json& object, RequestForm form, Request& request);
 
 // Throws RequestError("unsupported_parameter") for a member that no line has, with the name that

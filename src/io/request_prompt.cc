@@ -79,6 +79,38 @@ void read_prompt_token_ids(const Field& field, RequestDraft& draft) {
   draft.prompt_ids = get_token_ids(field, field.value.size(), false);
 }
 
+// A string, token ids, or an array of either; as many as OpenAI takes.
+void read_input(const Field& field, RequestDraft& draft) {
+  constexpr size_t kMaxInputs = 2048;
+  EmbeddingInputs& inputs = draft.inputs.emplace();
+  if (field.value.is_string()) {
+    inputs.inputs.emplace_back(get_string(field));
+    return;
+  }
+  const bool is_array = field.value.is_array() && !field.value.empty();
+  if (!is_array) {
+    throw_unexpected(field, "a string, an array of token ids, or an array of several of them");
+  }
+  if (field.value[0].is_number()) {
+    inputs.inputs.emplace_back(get_token_ids(field, field.value.size(), false));
+    return;
+  }
+  if (field.value.size() > kMaxInputs) {
+    throw_invalid_value(fmt::format("\"{}\" has {} entries; expected at most {}", field.name,
+                                    field.value.size(), kMaxInputs));
+  }
+  for (Json& entry : field.value) {
+    const Field input{fmt::format("{}[{}]", field.name, inputs.inputs.size()), entry};
+    if (entry.is_string()) {
+      inputs.inputs.emplace_back(get_string(input));
+    } else if (entry.is_array()) {
+      inputs.inputs.emplace_back(get_token_ids(input, entry.size(), false));
+    } else {
+      throw_unexpected(input, "a string or an array of token ids");
+    }
+  }
+}
+
 void read_messages(const Field& field, RequestDraft& draft) {
   if (!field.value.is_array()) throw_unexpected(field, "an array of messages");
   if (field.value.empty()) throw_unexpected(field, "at least one message");
@@ -121,6 +153,12 @@ void read_chat_template_kwargs(const Field& field, RequestDraft& draft) {
 }
 
 void finish_prompt(RequestDraft& draft) {
+  if (draft.form == RequestForm::kEmbeddingBody) {
+    if (!draft.inputs) missing_field("\"input\" is missing");
+    draft.request.prompt = std::move(*draft.inputs);
+    draft.request.add_special_tokens = draft.add_special_tokens.value_or(true);
+    return;
+  }
   const bool chat = draft.form == RequestForm::kChatBody;
   const bool completion = draft.form == RequestForm::kCompletionBody;
   if (draft.n_prompts == 0) {

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMaxIdBytes = 512;
 constexpr std::string_view kChatUrl = "/v1/chat/completions";
 constexpr std::string_view kCompletionUrl = "/v1/completions";
+constexpr std::string_view kEmbeddingUrl = "/v1/embeddings";
 
 std::string place(const SourceLine& source) {
   return fmt::format("{}:{}", source.file, source.line);
@@ -68,14 +69,21 @@ RequestForm read_url(Json& line, Request& request) {
     throw RequestError("unsupported_method",
                        fmt::format("\"method\" is {}; expected \"POST\"", show_value(method)));
   }
-  Json& url = required_member(line, "url", "\"/v1/chat/completions\" or \"/v1/completions\"");
+  Json& url = required_member(
+      line, "url",
+      fmt::format("\"{}\", \"{}\" or \"{}\"", kChatUrl, kCompletionUrl, kEmbeddingUrl));
   if (url == kChatUrl) return RequestForm::kChatBody;
   if (url == kCompletionUrl) {
     request.kind = LineKind::kOpenAiCompletion;
     return RequestForm::kCompletionBody;
   }
-  throw RequestError("unsupported_url", fmt::format("\"url\" is {}; expected \"{}\" or \"{}\"",
-                                                    show_value(url), kChatUrl, kCompletionUrl));
+  if (url == kEmbeddingUrl) {
+    request.kind = LineKind::kOpenAiEmbedding;
+    return RequestForm::kEmbeddingBody;
+  }
+  throw RequestError("unsupported_url",
+                     fmt::format("\"url\" is {}; expected \"{}\", \"{}\" or \"{}\"",
+                                 show_value(url), kChatUrl, kCompletionUrl, kEmbeddingUrl));
 }
 
 void read_openai_line(Json& line, Request& request) {

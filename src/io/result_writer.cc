@@ -37,14 +37,17 @@ void append_metadata(std::string& out, const Json& metadata) {
   out += metadata.dump();
 }
 
+void append_cached_tokens(std::string& out, const Usage& usage, const ResultFormat& format) {
+  if (!format.usage_details) return;
+  out += fmt::format(",\"prompt_tokens_details\":{{\"cached_tokens\":{}}}", usage.cached_tokens);
+}
+
 void append_usage(std::string& out, const Usage& usage, const ResultFormat& format) {
   out +=
       fmt::format(",\"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{}",
                   usage.prompt_tokens, usage.completion_tokens,
                   int64_t{usage.prompt_tokens} + usage.completion_tokens);
-  if (format.usage_details) {
-    out += fmt::format(",\"prompt_tokens_details\":{{\"cached_tokens\":{}}}", usage.cached_tokens);
-  }
+  append_cached_tokens(out, usage, format);
   out += '}';
 }
 
@@ -184,6 +187,40 @@ void append_openai_body(std::string& out, const Request& request, const Result& 
   out += '}';
 }
 
+void append_embedding(std::string& out, std::span<const float> values, bool base64) {
+  if (base64) {
+    out += '"';
+    append_base64(out, values);
+    out += '"';
+    return;
+  }
+  out += '[';
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out += ',';
+    append_json_float(out, values[i]);
+  }
+  out += ']';
+}
+
+void append_embedding_body(std::string& out, const Request& request, const Result& result,
+                           const ResultFormat& format) {
+  out += "{\"object\":\"list\",\"data\":[";
+  for (size_t i = 0; i < result.embeddings.size(); ++i) {
+    out += fmt::format("{}{{\"object\":\"embedding\",\"index\":{},\"embedding\":", i > 0 ? "," : "",
+                       i);
+    append_embedding(out, result.embeddings[i], request.embedding->base64);
+    out += '}';
+  }
+  out += "],\"model\":";
+  append_json_string(out, request.model.empty() ? format.model_name : request.model);
+  out += fmt::format(",\"usage\":{{\"prompt_tokens\":{0},\"total_tokens\":{0}",
+                     result.usage.prompt_tokens);
+  append_cached_tokens(out, result.usage, format);
+  out += '}';
+  append_metadata(out, request.metadata);
+  out += '}';
+}
+
 // {"id":...,"custom_id":...,"response":{"status_code":...,"request_id":...,"body":
 std::string openai_line_start(const std::string& custom_id, int status_code) {
   std::string out =
@@ -213,11 +250,14 @@ std::string format_openai_failure(const std::string& custom_id, const RequestFai
 
 std::string format_result(const Request& request, const Result& result,
                           const ResultFormat& format) {
-  CHECK(result.failure || result.choices.size() == static_cast<size_t>(request.params.n));
+  const bool is_embedding = request.kind == LineKind::kOpenAiEmbedding;
+  CHECK(result.failure ||
+        (is_embedding ? !result.embeddings.empty()
+                      : result.choices.size() == static_cast<size_t>(request.params.n)));
   if (request.kind == LineKind::kShort) return format_short_result(request, result, format);
   if (result.failure) return format_openai_failure(request.id, *result.failure);
   std::string out = openai_line_start(request.id, 200);
-  append_openai_body(out, request, result, format);
+  (is_embedding ? append_embedding_body : append_openai_body)(out, request, result, format);
   out += "},\"error\":null}";
   return out;
 }

@@ -6,20 +6,13 @@
 
 #include "base/check.h"
 #include "base/timer.h"
+#include "model/buffers.h"
 #include "model/forward_pass.h"
+#include "model/moe_layer.h"
 #include "ops/elementwise.h"
 
 namespace prefold {
 namespace {
-
-size_t floats_of(int64_t n_rows, int64_t n_cols) {
-  return static_cast<size_t>(n_rows * padded_stride(n_cols));
-}
-
-Rows view(AlignedVector<float>& buffer, int32_t n_rows, int32_t n_cols) {
-  CHECK(floats_of(n_rows, n_cols) <= buffer.size());
-  return {buffer.data(), n_rows, n_cols, padded_stride(n_cols)};
-}
 
 int32_t n_rows_in(std::span<const RowSpan> spans) {
   return spans.empty() ? 0 : spans.back().first_row + spans.back().n_rows;
@@ -70,6 +63,7 @@ class CpuLayers {
         kv_(kv),
         n_spanned_(n_rows_in(rows.spans)),
         act_(activations_of(config, static_cast<int32_t>(rows.token_ids.size()), workspace)),
+        moe_(workspace.moe),
         scratch_(workspace.scratch),
         times_(times) {
     const Rows& attended = act_.attended;
@@ -173,8 +167,10 @@ class CpuLayers {
     times_.elementwise += timer_.lap();
   }
 
-  // Of models with experts, which no loader lets through yet.
-  void moe(int32_t, const Rows&, const Rows&) { CHECK(false); }
+  void moe(int32_t layer_idx, const Rows& x, const Rows& out) {
+    moe_layer(device_, config_, weights_.layers[layer_idx].moe, x, moe_, scratch_, out);
+    times_.linear += timer_.lap();
+  }
 
   void add_scaled(const Rows& x, const Rows& out) {
     prefold::add_scaled(device_, x, config_.residual_scale, out);
@@ -190,10 +186,24 @@ class CpuLayers {
   std::span<const KvLayer> kv_;
   int32_t n_spanned_;
   Activations act_;
+  MoeBuffers& moe_;
   std::span<std::byte> scratch_;
   OpTimes& times_;
   Timer timer_;
 };
+
+}  // namespace
+
+void final_norm(const Device& device, const ModelConfig& config, const Weights& weights,
+                ConstRows hidden, const Rows& out) {
+  norm(device, hidden, norm_params(config, weights.final_norm), out);
+}
+
+Rows normed_rows(const ModelConfig& config, int32_t n_rows, Workspace& workspace) {
+  return view(workspace.normed, n_rows, config.hidden_size);
+}
+
+namespace {
 
 // The logits of some rows, in tiles.
 struct CpuLogits {
@@ -207,7 +217,7 @@ struct CpuLogits {
 
   void norm_of_rows(ConstRows x, const Rows& out) {
     for (int32_t i = 0; i < out.n_rows; ++i) std::copy_n(x.row(rows[i]), out.n_cols, out.row(i));
-    norm(device, out, norm_params(config, weights.final_norm), out);
+    final_norm(device, config, weights, out, out);
   }
   void output(const Rows& x) {
     linear_tiles(device, x, weights.output(),
@@ -221,7 +231,7 @@ struct CpuLogits {
 size_t Workspace::bytes() const {
   return sizeof(float) * (hidden.size() + normed.size() + q.size() + k.size() + v.size() +
                           attended.size() + gate.size() + up.size() + branch.size()) +
-         scratch.size();
+         moe.bytes() + scratch.size();
 }
 
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows) {
@@ -235,11 +245,13 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
   w.attended.resize(floats_of(max_rows, config.n_heads * config.head_dim));
   w.gate.resize(floats_of(max_rows, config.ffn_size));
   w.up.resize(floats_of(max_rows, config.ffn_size));
+  w.moe = allocate_moe_buffers(config.moe, config.hidden_size, max_rows);
   if (has_branch(config)) w.branch.resize(floats_of(max_rows, config.hidden_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
   w.scratch.resize(
       std::max({linear_scratch_bytes(device, max_rows, widest),
+                moe_scratch_bytes(device, config.moe, config.hidden_size, max_rows),
                 linear_tiles_scratch_bytes(device, max_rows, config.hidden_size),
                 attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)}));
   return w;
@@ -258,8 +270,7 @@ void logits_of_rows(const Device& device, const ModelConfig& config, const Weigh
                     Workspace& workspace, const LinearTileFn& fn, OpTimes& times) {
   const Timer timer;
   CpuLogits ops{device, config, weights, rows, kept, workspace.scratch, fn};
-  logits_pass(ops, hidden,
-              view(workspace.normed, static_cast<int32_t>(rows.size()), config.hidden_size));
+  logits_pass(ops, hidden, normed_rows(config, static_cast<int32_t>(rows.size()), workspace));
   times.lm_head += timer.seconds();
 }
 

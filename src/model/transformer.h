@@ -7,6 +7,7 @@
 
 #include "base/aligned_vector.h"
 #include "model/config.h"
+#include "model/moe_layer.h"
 #include "model/weights.h"
 #include "ops/attention.h"
 #include "ops/device.h"
@@ -31,12 +32,13 @@ struct Workspace {
   int32_t max_rows = 0;
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
   AlignedVector<float> branch;       // empty where the model has no use for it
+  MoeBuffers moe;                    // likewise
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
 Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows);
 
-// Where the time of the forward passes went, in seconds.
+// Where the time of the forward passes went, in seconds. linear: layers of experts too.
 struct OpTimes {
   double linear = 0, attention = 0, kv_append = 0, elementwise = 0, lm_head = 0;
 };
@@ -47,6 +49,13 @@ struct OpTimes {
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
                   std::span<const RopeTable> rope_tables, const PackedRows& rows,
                   std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times);
+
+// The final norm of rows of `hidden`, as the LM head and embeddings read them. out may be hidden.
+void final_norm(const Device& device, const ModelConfig& config, const Weights& weights,
+                ConstRows hidden, const Rows& out);
+
+// The first rows of workspace.normed, which between forward passes is anyone's to use.
+Rows normed_rows(const ModelConfig& config, int32_t n_rows, Workspace& workspace);
 
 // Final norm and LM head of the given rows of `hidden` only. `fn` is called with each tile of their
 // logits (linear_tiles): its rows count in `rows`, its columns are token ids. The logits of the

@@ -4,15 +4,10 @@
 #include <vector>
 
 #include "model/config.h"
+#include "ops/linear.h"
 #include "ops/packed_matrix.h"
 
 namespace prefold {
-
-// A matrix with an optional bias (empty: none).
-struct Linear {
-  PackedMatrix weight;
-  std::vector<float> bias;
-};
 
 // Both empty: the norm has no parameters (olmo), or the layer has no such norm.
 struct Norm {

@@ -11,10 +11,15 @@ namespace prefold {
 // side has 8 bits or fewer: quantised weights in linear(), an int8 KV cache in attention().
 enum class Precision { kExact, kFast };
 
+// Rows of experts: grouped by expert over the whole step (kGrouped), or each row's experts one
+// after another, a group each, to measure what grouping brings.
+enum class MoeGrouping { kGrouped, kOff };
+
 struct Device {
   ThreadPool* pool = nullptr;
   const CpuKernels* kernels = nullptr;
   Precision precision = Precision::kExact;
+  MoeGrouping moe_grouping = MoeGrouping::kGrouped;
 };
 
 }  // namespace prefold

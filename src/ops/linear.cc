@@ -2,55 +2,38 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 
 #include "base/check.h"
 #include "kernels/cpu/panel.h"
+#include "ops/linear_items.h"
 
 namespace prefold {
 namespace {
 
-// How a product is cut into items: each has some panels of one part and some rows.
-struct Split {
-  int32_t item_panels = 1;
-  int32_t item_rows = 1;
-};
-
 constexpr int32_t kTilePanels = kTileCols / kPanelCols;
-constexpr int32_t kItemPanels[] = {kTilePanels, 12, 8, 6, 4, 2, 1};  // to choose from
-
-int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-int64_t panels_of(const LinearPart& part) { return div_up(part.weight->n_out(), kPanelCols); }
+static_assert(kItemPanels[0] == kTilePanels);
 
 int64_t count_items(std::span<const LinearPart> parts, int32_t n_rows, const Split& split) {
   int64_t n_items = 0;
-  for (const LinearPart& part : parts) n_items += div_up(panels_of(part), split.item_panels);
+  for (const LinearPart& part : parts)
+    n_items += div_up(panels_of(*part.weight), split.item_panels);
   return n_items * div_up(n_rows, split.item_rows);
 }
 
-// The split into items of one of these widths, in panels, that lets the threads end soonest. An
-// item's time: its products, for each panel the expansion of its weights (as long as a row or two
-// take for every tile of rows), for each row its reading (as long as part of a panel takes), and a
-// little for the item itself. Threads are disturbed and do not end together: half an item is lost
-// to that.
+// The split into items of one of these widths, in panels, that lets the threads end soonest.
+// Threads are disturbed and do not end together: half an item is lost to that.
 Split choose_split(std::span<const LinearPart> parts, int32_t n_rows,
                    std::span<const int32_t> widths, int32_t tile_panels, int32_t n_threads) {
-  constexpr double kExpandRows = 2.0;
-  constexpr double kReadPanels = 0.15;
-  constexpr double kItemCost = 1.0;
-  constexpr double kNarrowPenalty = 1.2;  // narrower than a register tile
   Split best;
   double best_cost = 0.0;
   for (const int32_t panels : widths) {
     for (const int32_t cuts : {1, 2, 4}) {
       const int32_t row_blocks = static_cast<int32_t>(div_up(n_rows, kMaxItemRows)) * cuts;
       const Split split{panels, static_cast<int32_t>(div_up(n_rows, row_blocks))};
-      const double width = panels < tile_panels ? panels * kNarrowPenalty : panels;
-      const double item_cost = (width + kReadPanels) * (split.item_rows + kExpandRows) + kItemCost;
       const double n_rounds =
           static_cast<double>(div_up(count_items(parts, n_rows, split), n_threads));
-      const double cost = item_cost * (n_threads > 1 ? n_rounds + 0.5 : n_rounds);
+      const double cost =
+          item_cost(split, tile_panels) * (n_threads > 1 ? n_rounds + 0.5 : n_rounds);
       if (best_cost == 0.0 || cost < best_cost) {
         best = split;
         best_cost = cost;
@@ -60,115 +43,30 @@ Split choose_split(std::span<const LinearPart> parts, int32_t n_rows,
   return best;
 }
 
-bool is_fast(const Device& device, const LinearPart& part) {
-  return device.precision == Precision::kFast && panel_format(part.weight->type()).float_bytes == 0;
-}
-
-// Inputs in 8 bits: row m, chunk c at blocks[c * stride + m]. The stride is odd, so that the
-// chunks of a row fall into different lines of the first-level cache.
-struct QuantRows {
-  const QuantBlock* blocks = nullptr;
-  int64_t stride = 0;
-};
-
-int64_t quant_stride(int32_t n_rows) { return int64_t{n_rows} | 1; }
-
-QuantRows quantise_rows(const Device& device, const ConstRows& x, std::byte* to) {
-  constexpr int64_t kBlockRows = 8;
-  QuantBlock* const blocks = reinterpret_cast<QuantBlock*>(to);
-  const int64_t stride = quant_stride(x.n_rows);
-  device.pool->parallel_for(div_up(x.n_rows, kBlockRows), [&](int64_t block, int32_t) {
-    const int64_t end = std::min<int64_t>((block + 1) * kBlockRows, x.n_rows);
-    for (int64_t row = block * kBlockRows; row < end; ++row) {
-      device.kernels->gemm_int8->quantise(x.row(row), x.n_cols, blocks + row, stride);
-    }
-  });
-  return {blocks, stride};
-}
-
-constexpr int64_t kAlignment = 64;
-
-// Without the bytes before the first cache line's start.
-std::span<std::byte> aligned_part(std::span<std::byte> scratch) {
-  void* begin = scratch.data();
-  size_t n_bytes = scratch.size();
-  CHECK(std::align(kAlignment, 0, begin, n_bytes) != nullptr);
-  return {static_cast<std::byte*>(begin), n_bytes};
-}
-
-// How the scratch is used, each share aligned to a cache line.
-struct ScratchLayout {
-  size_t thread_bytes = 0;  // of each thread
-  size_t quant_bytes = 0;   // rows in 8 bits
-};
-
-ScratchLayout scratch_layout(const Device& device, int32_t n_rows, int32_t n_in) {
-  const auto aligned = [](int64_t bytes) {
-    return static_cast<size_t>(div_up(bytes, kAlignment) * kAlignment);
-  };
-  ScratchLayout layout;
-  layout.thread_bytes = aligned(static_cast<int64_t>(device.kernels->gemm->scratch_bytes));
-  if (device.precision == Precision::kFast) {
-    layout.thread_bytes =
-        std::max(layout.thread_bytes,
-                 aligned(static_cast<int64_t>(device.kernels->gemm_int8->scratch_bytes)));
-    layout.quant_bytes =
-        static_cast<size_t>(quant_stride(n_rows) * div_up(n_in, kChunkK)) * sizeof(QuantBlock);
-  }
-  return layout;
-}
-
-// What the items of a product read and where their threads work.
-struct Inputs {
-  ConstRows x;
-  QuantRows quants;
-  std::byte* thread_scratch = nullptr;
-  size_t thread_bytes = 0;
-};
-
-Inputs prepare_inputs(const Device& device, const ConstRows& x, std::span<const LinearPart> parts,
-                      std::span<std::byte> scratch) {
+LinearInputs prepare_inputs(const Device& device, const ConstRows& x,
+                            std::span<const LinearPart> parts, std::span<std::byte> scratch) {
   CHECK(scratch.size() >= linear_scratch_bytes(device, x.n_rows, x.n_cols));
   const ScratchLayout layout = scratch_layout(device, x.n_rows, x.n_cols);
-  Inputs inputs{x, {}, aligned_part(scratch).data(), layout.thread_bytes};
-  const auto fast = [&](const LinearPart& part) { return is_fast(device, part); };
+  LinearInputs inputs{x, {}, aligned_part(scratch).data(), layout.thread_bytes};
+  const auto fast = [&](const LinearPart& part) { return is_fast(device, *part.weight); };
   if (std::any_of(parts.begin(), parts.end(), fast)) {
     std::byte* const quants =
         inputs.thread_scratch + static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes;
-    inputs.quants = quantise_rows(device, x, quants);
+    inputs.quants = quantise_rows(device, x, x.n_rows, {}, quants);
   }
   return inputs;
 }
 
-// Rows from `row` and columns from `col` of the part; the output's place is the caller's to add.
-GemmItem make_item(const Inputs& inputs, const LinearPart& part, const Split& split, int64_t row,
-                   int64_t col, int32_t n_threads) {
+// The item of a part, of which the same thread probably runs the one n_threads further on next.
+GemmItem item_of_part(const LinearInputs& inputs, const LinearPart& part, const Split& split,
+                      int64_t row, int64_t col, int32_t n_threads) {
   const PackedMatrix& weight = *part.weight;
-  const ConstRows& x = inputs.x;
-  const size_t bytes = panel_bytes(weight.type(), weight.n_in());
-  const int64_t panel = col / kPanelCols;
-  GemmItem item;
-  item.type = weight.type();
-  item.panels = weight.data() + static_cast<size_t>(panel) * bytes;
-  item.next_panels = item.panels + static_cast<size_t>(n_threads * split.item_panels) * bytes;
-  item.n_in = weight.n_in();
-  item.n_cols =
-      static_cast<int32_t>(std::min<int64_t>(split.item_panels * kPanelCols, weight.n_out() - col));
-  item.x = x.row(row);
-  item.x_stride = x.stride;
-  item.quants = inputs.quants.blocks + row;
-  item.quants_stride = inputs.quants.stride;
-  item.n_rows = static_cast<int32_t>(std::min<int64_t>(split.item_rows, x.n_rows - row));
+  GemmItem item = make_item(inputs, weight, split, row, col);
+  item.next_panels += static_cast<size_t>(n_threads * split.item_panels) *
+                      panel_bytes(weight.type(), weight.n_in());
   item.bias = part.bias.empty() ? nullptr : part.bias.data() + col;
   item.add_to_out = part.add_to_out;
   return item;
-}
-
-void run_item(const Device& device, const Inputs& inputs, const LinearPart& part,
-              const GemmItem& item, int32_t thread_idx) {
-  const CpuKernels& kernels = *device.kernels;
-  (is_fast(device, part) ? kernels.gemm_int8->run : kernels.gemm->run)(
-      item, inputs.thread_scratch + static_cast<size_t>(thread_idx) * inputs.thread_bytes);
 }
 
 void apply_rule(const Device& device, const LogitRule& rule, const Rows& out) {
@@ -199,22 +97,22 @@ void linear(const Device& device, ConstRows x, std::span<const LinearPart> parts
   const Split split =
       choose_split(parts, x.n_rows, kItemPanels, device.kernels->gemm->tile_panels, n_threads);
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
-  const Inputs inputs = prepare_inputs(device, x, parts, scratch);
+  const LinearInputs inputs = prepare_inputs(device, x, parts, scratch);
   device.pool->parallel_for(
       count_items(parts, x.n_rows, split), [&](int64_t item_idx, int32_t thread_idx) {
         int64_t panel_block = item_idx / n_row_blocks;
         const LinearPart* part = parts.data();
         for (;; ++part) {
-          const int64_t n_blocks = div_up(panels_of(*part), split.item_panels);
+          const int64_t n_blocks = div_up(panels_of(*part->weight), split.item_panels);
           if (panel_block < n_blocks) break;
           panel_block -= n_blocks;
         }
         const int64_t row = item_idx % n_row_blocks * split.item_rows;
         const int64_t col = panel_block * split.item_panels * kPanelCols;
-        GemmItem item = make_item(inputs, *part, split, row, col, n_threads);
+        GemmItem item = item_of_part(inputs, *part, split, row, col, n_threads);
         item.out = part->out.row(row) + col;
         item.out_stride = part->out.stride;
-        run_item(device, inputs, *part, item, thread_idx);
+        run_item(device, inputs, *part->weight, item, thread_idx);
       });
 }
 
@@ -234,18 +132,18 @@ void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
   const int64_t n_row_blocks = div_up(x.n_rows, split.item_rows);
   const std::span<std::byte> tiles = aligned_part(scratch);
   const size_t bytes = tile_bytes(x.n_rows);
-  const Inputs inputs =
+  const LinearInputs inputs =
       prepare_inputs(device, x, parts, tiles.subspan(static_cast<size_t>(n_threads) * bytes));
   device.pool->parallel_for(
       count_items(parts, x.n_rows, split), [&](int64_t item_idx, int32_t thread_idx) {
         const int64_t row = item_idx % n_row_blocks * split.item_rows;
         const int64_t col = item_idx / n_row_blocks * split.item_panels * kPanelCols;
-        GemmItem item = make_item(inputs, part, split, row, col, n_threads);
+        GemmItem item = item_of_part(inputs, part, split, row, col, n_threads);
         const bool all_kept = row + item.n_rows <= kept.n_rows;
         std::byte* const tile = tiles.data() + static_cast<size_t>(thread_idx) * bytes;
         item.out = all_kept ? kept.row(row) + col : reinterpret_cast<float*>(tile);
         item.out_stride = all_kept ? kept.stride : split.item_panels * kPanelCols;
-        run_item(device, inputs, part, item, thread_idx);
+        run_item(device, inputs, weight, item, thread_idx);
         const Rows out{item.out, item.n_rows, item.n_cols, item.out_stride};
         apply_rule(device, rule, out);
         for (int64_t r = row; !all_kept && r < kept.n_rows; ++r) {
@@ -258,12 +156,12 @@ void linear_tiles(const Device& device, ConstRows x, const PackedMatrix& weight,
 size_t linear_scratch_bytes(const Device& device, int32_t max_rows, int32_t max_in) {
   const ScratchLayout layout = scratch_layout(device, max_rows, max_in);
   return static_cast<size_t>(device.pool->n_threads()) * layout.thread_bytes + layout.quant_bytes +
-         kAlignment;
+         kScratchAlignment;
 }
 
 size_t linear_tiles_scratch_bytes(const Device& device, int32_t max_rows, int32_t n_in) {
   return linear_scratch_bytes(device, max_rows, n_in) +
-         static_cast<size_t>(device.pool->n_threads()) * tile_bytes(max_rows) + kAlignment;
+         static_cast<size_t>(device.pool->n_threads()) * tile_bytes(max_rows) + kScratchAlignment;
 }
 
 void gather_rows(const Device& device, const PackedMatrix& matrix, std::span<const int32_t> ids,

@@ -11,12 +11,19 @@
 
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "ops/device.h"
 #include "ops/packed_matrix.h"
 #include "ops/tensor_view.h"
 
 namespace prefold {
+
+// A matrix with an optional bias (empty: none).
+struct Linear {
+  PackedMatrix weight;
+  std::vector<float> bias;
+};
 
 // y = x W^T (+ bias), or y = y + (x W^T + bias) if add_to_out.
 // x: (n_rows, weight.n_in)   out: (n_rows, weight.n_out)   bias: weight.n_out values or empty.

@@ -46,16 +46,32 @@ struct SourceLine {
   int64_t line = 0;
 };
 
-enum class LineKind : uint8_t { kShort, kOpenAiChat, kOpenAiCompletion };
+enum class LineKind : uint8_t { kShort, kOpenAiChat, kOpenAiCompletion, kOpenAiEmbedding };
 
-// A prompt is exactly one of: text, token ids, or messages for the chat template.
+// What an embedding is made of: the hidden states, after the final norm, of an input's last token,
+// or the mean of those of all its tokens.
+enum class Pooling : uint8_t { kLast, kMean };
+
+// How the embeddings of a line are written.
+struct EmbeddingParams {
+  std::optional<int32_t> dimensions;  // the first so many values, made unit length again
+  bool base64 = false;                // of little-endian f32, else decimals
+
+  bool operator==(const EmbeddingParams&) const = default;
+};
+
+// A prompt is exactly one of: text, token ids, messages for the chat template, or the inputs of an
+// embedding line, one or several.
 struct ChatMessages {
   nlohmann::ordered_json messages;         // array of {"role", "content", ...}
   nlohmann::ordered_json tools;            // array or null
   nlohmann::ordered_json template_kwargs;  // object: further variables of the template
   bool add_generation_prompt = true;
 };
-using Prompt = std::variant<std::string, std::vector<int32_t>, ChatMessages>;
+struct EmbeddingInputs {
+  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs;
+};
+using Prompt = std::variant<std::string, std::vector<int32_t>, ChatMessages, EmbeddingInputs>;
 
 struct Request {
   std::string id;              // custom_id or id as given, else "<file>:<line>"
@@ -64,9 +80,10 @@ struct Request {
   LineKind kind = LineKind::kShort;
   Prompt prompt;
   SamplingParams params;
-  bool add_special_tokens = true;   // text prompts: BOS as the model's tokenizer says
-  std::string model;                // as written in the line; echoed in OpenAI results
-  nlohmann::ordered_json metadata;  // passed through to the result; null when absent
+  std::optional<EmbeddingParams> embedding;  // of kOpenAiEmbedding
+  bool add_special_tokens = true;            // text prompts: BOS as the model's tokenizer says
+  std::string model;                         // as written in the line; echoed in OpenAI results
+  nlohmann::ordered_json metadata;           // passed through to the result; null when absent
 };
 
 // A line that is no request, or a request that could not be answered.
@@ -104,13 +121,14 @@ struct Usage {
   int32_t cached_tokens = 0;  // prompt tokens whose KV another request's prefill computed
 };
 
-// The answer to one request: either `failure` or `choices`.
+// The answer to one request: either `failure` or `choices`, of an embedding line `embeddings`.
 struct Result {
   std::optional<RequestFailure> failure;
   std::vector<Choice> choices;                               // n of them, in index order
   std::vector<std::optional<TokenLogprob>> prompt_logprobs;  // the first is none
   std::vector<int32_t> prompt_token_ids;                     // filled if return_token_ids
   std::string prompt_text;                                   // filled if echo
+  std::vector<std::vector<float>> embeddings;                // one an input, of unit length
   Usage usage;
 };
 

@@ -41,6 +41,25 @@ struct ScoreRow {
   int32_t n_top = 0;
 };
 
+// The hidden states of rows [first_row, first_row + n_rows), after the final norm, are added in row
+// order to the sum `slot`, which starts from the sum `from` (a copy: others may start from it too),
+// or from 0 if that is kFromZero. Sums are engine-side, one of hidden_size f64 a slot.
+struct SumRows {
+  static constexpr int32_t kFromZero = -1;
+  int32_t first_row = 0;
+  int32_t n_rows = 0;
+  int32_t slot = 0;
+  int32_t from = kFromZero;  // may be `slot` itself
+};
+
+// An embedding: the hidden state of `row` after the final norm, or, if sum_slot is not kNoSum, what
+// that sum is once all SumRows of the step have been added.
+struct EmbedRow {
+  static constexpr int32_t kNoSum = -1;
+  int32_t row = 0;
+  int32_t sum_slot = kNoSum;
+};
+
 struct StepPlan {
   int64_t step_idx = 0;
   std::vector<BlockCopy> copies;
@@ -63,6 +82,8 @@ struct StepPlan {
 
   std::vector<SampleRow> samples;  // in row order; several may name one row
   std::vector<ScoreRow> scores;    // in row order
+  std::vector<SumRows> sums;       // in row order; no two write one slot
+  std::vector<EmbedRow> embeds;    // in row order
 
   int32_t n_rows() const { return static_cast<int32_t>(token_ids.size()); }  // with padding
 };
@@ -75,8 +96,9 @@ struct SampledToken {
 
 struct StepResult {
   int64_t step_idx = 0;
-  std::vector<SampledToken> samples;  // as StepPlan::samples
-  std::vector<SampledToken> scores;   // as StepPlan::scores; id is the target
+  std::vector<SampledToken> samples;       // as StepPlan::samples
+  std::vector<SampledToken> scores;        // as StepPlan::scores; id is the target
+  std::vector<std::vector<float>> embeds;  // as StepPlan::embeds; hidden_size values each
 };
 
 }  // namespace prefold

@@ -40,6 +40,10 @@ void Answers::on_score(int32_t node, int32_t position, const SampledToken& score
   scores->tokens[position - tree_node.depth_begin] = score;
 }
 
+void Answers::on_embedding(int32_t sequence, const std::vector<float>& pooled) {
+  pending_of(job_.sequences[sequence].prompt).pooled = pooled;
+}
+
 void Answers::on_end(int32_t sequence) {
   const int32_t leader = job_.sequences[sequence].prompt;
   Pending& pending = pending_of(leader);
@@ -47,6 +51,7 @@ void Answers::on_end(int32_t sequence) {
   FinishedAnswer answer;
   answer.leader = leader;
   answer.choices = std::move(pending.choices);
+  answer.pooled = std::move(pending.pooled);
   pending_.erase(leader);
   for (const TextBuilder& choice : answer.choices) answer.n_tokens += choice.n_tokens();
   if (job_.score_top[leader] >= 0) answer.scores = scores_of(leader);

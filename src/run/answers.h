@@ -26,6 +26,7 @@ struct FinishedAnswer {
   int32_t n_tokens = 0;                                   // of all choices
   std::vector<TextBuilder> choices;                       // those that were computed
   std::vector<std::shared_ptr<const NodeScores>> scores;  // of the prompt, if it asks for them
+  std::vector<float> pooled;                              // of an embedding: see EmbedRow
 };
 
 class Answers : public StepSink {
@@ -42,12 +43,14 @@ class Answers : public StepSink {
 
   bool on_token(int32_t sequence, const SampledToken& token) override;
   void on_score(int32_t node, int32_t position, const SampledToken& score) override;
+  void on_embedding(int32_t sequence, const std::vector<float>& pooled) override;
   void on_end(int32_t sequence) override;
 
  private:
   struct Pending {  // of a leader, from its first token on
     int32_t n_running = 0;
     std::vector<TextBuilder> choices;
+    std::vector<float> pooled;
   };
   Pending& pending_of(int32_t leader);
   std::vector<std::shared_ptr<const NodeScores>> scores_of(int32_t prompt) const;

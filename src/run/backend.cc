@@ -21,7 +21,8 @@ class CpuBackend : public Backend {
       : model_(model),
         config_(config),
         pool_(pool),
-        device_{&pool, &find_cpu_kernels(config.cpu_isa), config.precision} {}
+        device_{&pool, &find_cpu_kernels(config.cpu_isa), config.precision,
+                config.options.moe_grouping} {}
 
   void load_weights() override {
     if (model_.config.moe.n_experts > 0) {

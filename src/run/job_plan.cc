@@ -32,6 +32,7 @@ class PredictedEnds : public StepSink {
   }
   bool on_token(int32_t sequence, const SampledToken&) override { return --n_left_[sequence] <= 0; }
   void on_score(int32_t, int32_t, const SampledToken&) override {}
+  void on_embedding(int32_t, const std::vector<float>&) override {}
   void on_end(int32_t) override {}
   int64_t n_tokens() const { return std::accumulate(n_left_.begin(), n_left_.end(), int64_t{0}); }
 
@@ -157,6 +158,7 @@ std::optional<Forecast> forecast(const Job& job, const RunConfig& config, const 
     result.step_idx = plan.step_idx;
     result.samples.resize(plan.samples.size());
     result.scores.resize(plan.scores.size());
+    result.embeds.resize(plan.embeds.size());
     scheduler.commit(result, ends);
   }
   foretold.n_steps = scheduler.counters().n_steps;

@@ -103,6 +103,8 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"length_prediction", options.length_prediction},
                                  {"length_prior", nullptr},
                                  {"cuda_graphs", uses_graphs(config)},
+                                 {"moe_grouping", options.moe_grouping == MoeGrouping::kGrouped},
+                                 {"pooling", options.pooling == Pooling::kLast ? "last" : "mean"},
                                  {"seed", options.seed},
                                  {"ordered", options.ordered},
                                  {"usage_details", options.usage_details},
@@ -138,6 +140,10 @@ void check_gpu_options(const RunConfig& config) {
         fmt::format("--cpu-isa is {}, of the kernels that compute with --device cpu; this "
                     "run would be on {}",
                     config.options.cpu_isa, config.gpu->name));
+  }
+  if (config.options.moe_grouping == MoeGrouping::kOff) {
+    throw Error(fmt::format("--moe-grouping off is for --device cpu; this run would be on {}",
+                            config.gpu->name));
   }
   const bool is_exact = config.precision == Precision::kExact;
   const char* possible = is_exact ? "f32" : "f16 or bf16";

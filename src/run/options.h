@@ -49,11 +49,13 @@ struct RunOptions {
   bool shared_attention = true;  // false: --attention flat
   bool chunked_prefill = true;
   bool length_prediction = true;
-  bool cuda_graphs = true;   // of a GPU; the CPU has none
-  std::string length_prior;  // a report; empty: none
+  bool cuda_graphs = true;                           // of a GPU; the CPU has none
+  MoeGrouping moe_grouping = MoeGrouping::kGrouped;  // of the CPU
+  std::string length_prior;                          // a report; empty: none
 
   SamplingDefaults defaults;
-  uint64_t seed = 0;  // of requests without a seed of their own
+  Pooling pooling = Pooling::kLast;  // of embedding lines
+  uint64_t seed = 0;                 // of requests without a seed of their own
   bool ordered = false;
   bool overwrite = false;
   bool usage_details = false;

@@ -45,6 +45,10 @@ uint64_t hash_of(const ParameterSet& set) {
   for (const std::string& stop : params.stop) hash.add(std::hash<std::string>{}(stop));
   hash.add(params.stop_token_ids);
   hash.add(set.stop_ids);
+  if (set.embedding) {
+    hash.add(set.embedding->dimensions);
+    hash.add(set.embedding->base64 ? 1 : 2);
+  }
   return hash.value();
 }
 

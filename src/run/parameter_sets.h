@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace prefold {
 struct ParameterSet {
   SamplingParams params;          // max_tokens and seed are none: each request has its own
   std::vector<int32_t> stop_ids;  // tokens that end an answer, in order
-  int32_t n_computed = 1;         // choices that are computed: all, or one where all are the same
+  std::optional<EmbeddingParams> embedding;
+  int32_t n_computed = 1;  // choices that are computed: all, or one where all are the same
 
   bool operator==(const ParameterSet&) const = default;
 };

@@ -24,7 +24,7 @@ struct BatchLine {
   std::string text;
   InputLine line;
   RequestOrError read;
-  std::vector<int32_t> ids;
+  std::vector<std::vector<int32_t>> prompts;  // one, or those of an embedding line
 };
 
 RequestFailure failure_at(const Request& request, const RequestError& error) {
@@ -32,14 +32,29 @@ RequestFailure failure_at(const Request& request, const RequestError& error) {
           fmt::format("{}:{}: {}", request.source.file, request.source.line, error.what())};
 }
 
+using Prompts = std::vector<std::vector<int32_t>>;
+
 struct Encode {
   const Request& request;
   const TextModel& text;
 
-  std::vector<int32_t> operator()(const std::string& prompt) const {
+  Prompts operator()(const std::string& prompt) const { return {encode(prompt)}; }
+  Prompts operator()(const std::vector<int32_t>& ids) const { return {encode(ids)}; }
+  Prompts operator()(const ChatMessages& chat) const {
+    return {text.tokenizer.encode(render_chat(text, chat), request.add_special_tokens, true)};
+  }
+  Prompts operator()(const EmbeddingInputs& inputs) const {
+    Prompts prompts;
+    for (const auto& input : inputs.inputs) {
+      prompts.push_back(std::visit([&](const auto& it) { return encode(it); }, input));
+    }
+    return prompts;
+  }
+
+  std::vector<int32_t> encode(const std::string& prompt) const {
     return text.tokenizer.encode(prompt, request.add_special_tokens, true);
   }
-  std::vector<int32_t> operator()(const std::vector<int32_t>& ids) const {
+  std::vector<int32_t> encode(const std::vector<int32_t>& ids) const {
     const int32_t n_vocab = text.tokenizer.vocab_size();
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < 0 || ids[i] >= n_vocab) {
@@ -49,9 +64,6 @@ struct Encode {
       }
     }
     return ids;
-  }
-  std::vector<int32_t> operator()(const ChatMessages& chat) const {
-    return text.tokenizer.encode(render_chat(text, chat), request.add_special_tokens, true);
   }
 };
 
@@ -78,6 +90,33 @@ int32_t checked_max_tokens(const Request& request, int64_t n_prompt, const RunCo
                     config.n_kv_blocks * config.kv_bytes_per_block));
   }
   return max_tokens;
+}
+
+// Of a line's prompts: the same for the inputs of an embedding line, 0.
+int32_t checked_max_tokens(const Request& request, const Prompts& prompts,
+                           const RunConfig& config) {
+  int32_t max_tokens = 0;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    try {
+      max_tokens = checked_max_tokens(request, std::ssize(prompts[i]), config);
+    } catch (const RequestError& error) {
+      if (prompts.size() == 1) throw;
+      throw RequestError(error.code(), fmt::format("\"input[{}]\": {}", i, error.what()));
+    }
+  }
+  return max_tokens;
+}
+
+// Throws RequestError unless this run can make embeddings of such a line.
+void check_embedding(const EmbeddingParams& params, int32_t hidden_size, const RunConfig& config) {
+  if (config.backend == BackendKind::kCuda) {
+    throw RequestError("unsupported_url", "embeddings are not computed on a GPU; use --device cpu");
+  }
+  if (params.dimensions.value_or(0) > hidden_size) {
+    throw RequestError("invalid_value",
+                       fmt::format("\"dimensions\" is {}; this model's embeddings have {}",
+                                   *params.dimensions, hidden_size));
+  }
 }
 
 void check_token_ids_of(const Request& request, int32_t n_vocab) {
@@ -123,9 +162,9 @@ void read_and_tokenise(const RequestReader& reader, const TextModel& text, const
   if (request == nullptr) return;
   try {
     check_token_ids_of(*request, text.tokenizer.vocab_size());
-    line.ids = std::visit(Encode{*request, text}, request->prompt);
-    request->params.max_tokens =
-        checked_max_tokens(*request, static_cast<int64_t>(line.ids.size()), config);
+    if (request->embedding) check_embedding(*request->embedding, text.hidden_size, config);
+    line.prompts = std::visit(Encode{*request, text}, request->prompt);
+    request->params.max_tokens = checked_max_tokens(*request, line.prompts, config);
   } catch (const RequestError& error) {
     line.read = LineError{request->source, request->id, request->id_is_integer, request->kind,
                           failure_at(*request, error)};
@@ -134,7 +173,7 @@ void read_and_tokenise(const RequestReader& reader, const TextModel& text, const
 
 using ModelIndex = std::unordered_map<std::string, int32_t>;
 
-void add_request(Request& request, const std::vector<int32_t>& ids, const TextModel& text,
+void add_request(Request& request, const Prompts& prompts, const TextModel& text,
                  const RunConfig& config, ModelIndex& models, PreparedJob& job) {
   const auto idx = static_cast<int32_t>(job.requests.size());
   SamplingParams& params = request.params;
@@ -149,7 +188,6 @@ void add_request(Request& request, const std::vector<int32_t>& ids, const TextMo
   if (is_new) job.model_names.push_back(request.model);
   prepared.model = model->second;
   prepared.max_tokens = *params.max_tokens;
-  prepared.leader = idx;
   prepared.kind = request.kind;
   prepared.id_is_integer = request.id_is_integer;
   prepared.has_seed = params.seed.has_value();
@@ -161,13 +199,17 @@ void add_request(Request& request, const std::vector<int32_t>& ids, const TextMo
   ParameterSet set;
   set.stop_ids = stop_ids_of(params, text);
   set.n_computed = same_choices ? 1 : params.n;
+  set.embedding = request.embedding;
   set.params = std::move(params);
   set.params.max_tokens.reset();
   set.params.seed.reset();
   prepared.parameters = job.parameters.add(std::move(set));
   job.ids += request.id;
-  job.prompts.add(ids);
-  job.requests.push_back(prepared);
+  for (const std::vector<int32_t>& ids : prompts) {
+    prepared.leader = static_cast<int32_t>(job.requests.size());
+    job.prompts.add(ids);
+    job.requests.push_back(prepared);
+  }
 }
 
 }  // namespace
@@ -178,7 +220,8 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
                  ChatTemplates(model.chat_format.templates),
                  model.chat_format.special_tokens,
                  {},
-                 now_unix_s};
+                 now_unix_s,
+                 model.config.hidden_size};
   text.eos_ids = model.generation.stop_ids;
   for (const std::optional<int32_t>& id : {spec.eos_id, spec.eot_id}) {
     if (id) text.eos_ids.push_back(*id);
@@ -198,6 +241,17 @@ std::string render_chat(const TextModel& text, const ChatMessages& chat) {
   return chat_template.render(variables, text.now_unix_s);
 }
 
+LineParts parts_of_line(const PreparedJob& prepared, int32_t request) {
+  const std::vector<PreparedRequest>& requests = prepared.requests;
+  if (requests[request].kind != LineKind::kOpenAiEmbedding) return {request, 1};
+  const auto before = [](const PreparedRequest& r, int64_t line) { return r.line_idx < line; };
+  const auto after = [](int64_t line, const PreparedRequest& r) { return line < r.line_idx; };
+  const int64_t line = requests[request].line_idx;
+  const auto first = std::lower_bound(requests.begin(), requests.end(), line, before);
+  const auto end = std::upper_bound(first, requests.end(), line, after);
+  return {static_cast<int32_t>(first - requests.begin()), static_cast<int32_t>(end - first)};
+}
+
 Request request_of(const PreparedJob& prepared, int32_t request) {
   const PreparedRequest& r = prepared.requests[request];
   Request whole;
@@ -205,8 +259,10 @@ Request request_of(const PreparedJob& prepared, int32_t request) {
   whole.id_is_integer = r.id_is_integer;
   whole.kind = r.kind;
   whole.params = prepared.parameters_of(request).params;
+  whole.embedding = prepared.parameters_of(request).embedding;
   whole.model = prepared.model_names[r.model];
-  if (const auto rare = prepared.rare.find(request); rare != prepared.rare.end()) {
+  const int32_t first = parts_of_line(prepared, request).first;
+  if (const auto rare = prepared.rare.find(first); rare != prepared.rare.end()) {
     whole.metadata = rare->second.metadata;
   }
   return whole;
@@ -224,7 +280,7 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
     for (BatchLine& line : batch) {
       reader.check_id(line.line.source, line.read);
       if (Request* request = std::get_if<Request>(&line.read)) {
-        add_request(*request, line.ids, text, config, models, job);
+        add_request(*request, line.prompts, text, config, models, job);
       } else {
         hooks.on_failure(std::get<LineError>(line.read), job.n_lines);
       }
@@ -286,11 +342,12 @@ std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const 
   return tokens;
 }
 
-Job make_job(PreparedJob& prepared, const PrefixTree& tree) {
+Job make_job(PreparedJob& prepared, const PrefixTree& tree, Pooling pooling) {
   Job job;
   job.prompts = prepared.prompts.prompts();
   job.tree = &tree;
   job.score_top.assign(prepared.requests.size(), -1);
+  job.pooling = pooling;
   int64_t n_sequences = 0;
   for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
     if (prepared.requests[i].leader == i) n_sequences += prepared.parameters_of(i).n_computed;
@@ -301,6 +358,10 @@ Job make_job(PreparedJob& prepared, const PrefixTree& tree) {
     if (r.leader != i) continue;
     const ParameterSet& set = prepared.parameters_of(i);
     job.score_top[i] = wanted_score_top(set.params);
+    if (set.embedding) {
+      job.embeds.resize(prepared.requests.size(), false);
+      job.embeds[i] = true;
+    }
     r.first_sequence = static_cast<int32_t>(job.sequences.size());
     for (int32_t choice = 0; choice < set.n_computed; ++choice) {
       job.sequences.push_back(

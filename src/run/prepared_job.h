@@ -29,7 +29,8 @@ struct TextModel {
   ChatTemplates chat_templates;
   std::vector<SpecialTokenName> special_tokens;  // what templates see of them
   std::vector<int32_t> eos_ids;                  // tokens that end an answer
-  int64_t now_unix_s = 0;  // what the template sees as the time: the job's start
+  int64_t now_unix_s = 0;   // what the template sees as the time: the job's start
+  int32_t hidden_size = 0;  // of the model: values of an embedding
 };
 TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 
@@ -37,7 +38,8 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 std::string render_chat(const TextModel& text, const ChatMessages& chat);
 
 // A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept
-// apart. Its prompt is the one of the same index in the store.
+// apart. Its prompt is the one of the same index in the store. An embedding line is as many of
+// these as it has inputs, one after another.
 struct PreparedRequest {
   int64_t line_idx = 0;  // its place among all lines, failed ones included
   uint64_t key = 0;      // request_key of its seed or id
@@ -74,6 +76,13 @@ struct PreparedJob {
   }
 };
 
+// The requests of a line: one, or an embedding line's inputs.
+struct LineParts {
+  int32_t first = 0;
+  int32_t n = 1;
+};
+LineParts parts_of_line(const PreparedJob& prepared, int32_t request);
+
 // What the result's line is written from: the request as it was read, but without source, prompt,
 // seed and max_tokens.
 Request request_of(const PreparedJob& prepared, int32_t request);
@@ -102,7 +111,8 @@ int32_t wanted_score_top(const SamplingParams& params);
 std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const PrefixTree& tree,
                                              const LengthsByGroup& prior);
 
-// The sequences to compute. `tree` and `prepared` must outlive the job.
-Job make_job(PreparedJob& prepared, const PrefixTree& tree);
+// The sequences to compute; pooling: of embedding lines. `tree` and `prepared` must outlive the
+// job.
+Job make_job(PreparedJob& prepared, const PrefixTree& tree, Pooling pooling);
 
 }  // namespace prefold

@@ -1,6 +1,7 @@
 #include "run/result_builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -30,12 +31,28 @@ int32_t cached_tokens(const PrefixTree& tree, int32_t prompt) {
   return tree.nodes[node].depth_end;
 }
 
+// The first values of what was pooled, made unit length: a mean need not be divided by its count.
+std::vector<float> unit_embedding(const std::vector<float>& pooled, const EmbeddingParams& params) {
+  std::vector<float> unit(pooled.begin(),
+                          pooled.begin() + params.dimensions.value_or(std::ssize(pooled)));
+  double squares = 0.0;
+  for (const float value : unit) squares += double{value} * value;
+  const double scale = squares > 0.0 ? 1.0 / std::sqrt(squares) : 1.0;
+  for (float& value : unit) value = static_cast<float>(value * scale);
+  return unit;
+}
+
 Result result_of_leader(FinishedAnswer& answer, const PreparedJob& prepared, const PrefixTree& tree,
                         const Tokenizer& tokenizer) {
   const SamplingParams& params = prepared.parameters_of(answer.leader).params;
   const TokenSpan prompt = prepared.prompts[answer.leader];
   const auto n_prompt = static_cast<int32_t>(prompt.size());
   Result result;
+  if (const auto& embedding = prepared.parameters_of(answer.leader).embedding) {
+    result.embeddings.push_back(unit_embedding(answer.pooled, *embedding));
+    result.usage = {n_prompt, 0, 0};
+    return result;
+  }
   for (TextBuilder& choice : answer.choices) result.choices.push_back(choice.finish());
   result.usage = {n_prompt, answer.n_tokens, 0};
   if (std::ssize(result.choices) < params.n) {  // all choices are the one that was computed

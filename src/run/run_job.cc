@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "base/background_queue.h"
@@ -16,6 +17,7 @@
 #include "run/backend.h"
 #include "run/batch_runner.h"
 #include "run/cost_store.h"
+#include "run/embedding_lines.h"
 #include "run/gpu.h"
 #include "run/host_info.h"
 #include "run/job_plan.h"
@@ -115,7 +117,7 @@ class JobRun {
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
-    job_ = make_job(prepared_, tree_);
+    job_ = make_job(prepared_, tree_, config_.options.pooling);
     job_.length_prior = prior_of_groups(prior_, tree_, prompts);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
@@ -196,12 +198,13 @@ class JobRun {
     Answers answers(
         prepared_, job_, text_.tokenizer,
         [&](int32_t leader) {
-          for_each_repeat(leader, [&] { metrics_.ttft.add(run_timer.seconds()); });
+          for_each_repeat(leader, [&](int32_t) { metrics_.ttft.add(run_timer.seconds()); });
         },
         [&](FinishedAnswer answer) {
           const ParameterSet& set = prepared_.parameters_of(answer.leader);
           const int64_t n_copies = set.params.n / set.n_computed;
-          for_each_repeat(answer.leader, [&] {
+          for_each_repeat(answer.leader, [&](int32_t request) {
+            if (!completes_line(request)) return;
             ++metrics_.requests.succeeded;
             metrics_.tokens.output += answer.n_tokens * n_copies;
             metrics_.latency.add(run_timer.seconds());
@@ -233,6 +236,12 @@ class JobRun {
   void write_answers(std::span<std::vector<FinishedAnswer>> steps) {
     const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
     const auto write = [&](int32_t request, const Request& asked, const Result& result) {
+      if (asked.embedding) {
+        const std::optional<Result> whole = embeddings_.add(prepared_, request, result);
+        if (!whole) return;
+        lines_.write(prepared_.requests[request].line_idx, format_result(asked, *whole, format));
+        return;
+      }
       lines_.write(prepared_.requests[request].line_idx, format_result(asked, result, format));
     };
     for (std::vector<FinishedAnswer>& step : steps) {
@@ -245,7 +254,18 @@ class JobRun {
 
   template <typename Fn>
   void for_each_repeat(int32_t leader, Fn&& fn) const {
-    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn();
+    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn(i);
+  }
+
+  // Whether all else of the request's line has been answered: the other inputs of an embedding
+  // line.
+  bool completes_line(int32_t request) {
+    const LineParts parts = parts_of_line(prepared_, request);
+    if (parts.n == 1) return true;
+    int32_t& n_left = inputs_left_.try_emplace(parts.first, parts.n).first->second;
+    if (--n_left > 0) return false;
+    inputs_left_.erase(parts.first);
+    return true;
   }
 
   void fill_metrics() {
@@ -272,6 +292,8 @@ class JobRun {
   Job job_;
   nlohmann::ordered_json cost_key_;
   std::optional<ChosenCosts> costs_;
+  EmbeddingLines embeddings_;
+  std::unordered_map<int32_t, int32_t> inputs_left_;  // of embedding lines, by first request
   RunMetrics metrics_;
   int64_t n_output_so_far_ = 0;
 };

@@ -29,6 +29,9 @@ struct Job {
   // By prompt: how many top alternatives the log-probabilities of its tokens need; -1: no
   // log-probabilities. Each row of the tree is scored once, for all who ask.
   std::vector<int32_t> score_top;
+  // By prompt, or empty: whether its embedding is wanted. Its sequences have max_tokens 0.
+  std::vector<bool> embeds;
+  Pooling pooling = Pooling::kLast;
   // What an earlier run tells about the lengths of answers; groups: those of the tree with at least
   // LengthDistribution::kEnough prompts (plan/prefix_groups.h), or none.
   LengthsByGroup length_prior;

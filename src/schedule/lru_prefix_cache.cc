@@ -18,11 +18,12 @@ uint64_t content_hash(uint64_t before, TokenSpan tokens) {
 }  // namespace
 
 // The longest run of leading full blocks whose content is still in memory. The last token is always
-// computed, since its logits are needed; a prompt whose tokens are scored reuses nothing.
+// computed, since its logits are needed; a prompt whose tokens are scored, or whose embedding is a
+// mean, reuses nothing.
 void Scheduler::take_cached_blocks(int32_t node_idx) {
   Node& node = nodes_[node_idx];
   const TokenSpan tokens = tokens_of(node_idx);
-  if (node.score_top >= 0 || node.n_computed > 0) return;
+  if (node.score_top >= 0 || node.sums || node.n_computed > 0) return;
   uint64_t hash = 0;
   while (node.n_computed + kKvBlockTokens < std::ssize(tokens)) {
     hash = content_hash(hash, tokens.subspan(node.n_computed, kKvBlockTokens));

@@ -65,6 +65,11 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     Node& node = nodes_[tree_.node_of_prompt[prompt]];
     node.score_top = std::max(node.score_top, job.score_top[prompt]);
   }
+  for (size_t prompt = 0; prompt < job.embeds.size(); ++prompt) {
+    Node& node = nodes_[tree_.node_of_prompt[prompt]];
+    node.embeds |= job.embeds[prompt];
+    node.sums |= job.embeds[prompt] && job.pooling == Pooling::kMean;
+  }
   // Children come after their parents, so a backward pass sees them first.
   for (int32_t i = static_cast<int32_t>(nodes_.size()) - 1; i > 0; --i) {
     const int32_t parent = tree_.nodes[i].parent;
@@ -72,6 +77,7 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
     reaches_[parent].most = std::max(reaches_[parent].most, reaches_[i].most);
     reaches_[parent].sure = std::max(reaches_[parent].sure, reaches_[i].sure);
+    nodes_[parent].sums |= nodes_[i].sums;
   }
   nodes_[0].state = NodeState::kLive;
   nodes_[0].computed_before = true;
@@ -111,6 +117,8 @@ StepPlan Scheduler::next_step() {
   InFlight flight;
   flight.step_idx = next_step_idx_;
   release_finished_nodes();
+  free_sums_.insert(free_sums_.end(), free_sums_later_.begin(), free_sums_later_.end());
+  free_sums_later_.clear();
 
   TokenBudget budget(limits_.token_budget, limits_.policy.padded_prefill);
   drafts_.clear();
@@ -242,9 +250,48 @@ void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& fli
   counters_.recomputed_rows += n_again;
   counters_.prefill_rows += draft.n_rows - n_again;
   node.n_computed += draft.n_rows;
+  if (node.sums && !node.computed_before && node.n_computed > depth_begin) {
+    add_sum(draft.idx, plan.n_rows() - draft.n_rows, plan);
+  }
   if (node.n_computed == tree_.nodes[draft.idx].depth_end) {
     complete_node(draft.idx, plan, flight);
   }
+}
+
+// The node's own rows of this step, which begin at first_row or, after tokens of ancestors that are
+// computed once more, behind it, go into its sum. That starts from its parent's.
+void Scheduler::add_sum(int32_t node_idx, int32_t first_row, StepPlan& plan) {
+  const PrefixNode& tree_node = tree_.nodes[node_idx];
+  const int32_t n_own = nodes_[node_idx].n_computed - tree_node.depth_begin;
+  const int32_t n_rows = std::min(n_own, plan.n_rows() - first_row);
+  int32_t from = SumRows::kFromZero;
+  if (n_rows < n_own) {
+    from = sums_.at(node_idx).slot;
+  } else {
+    NodeSum sum{take_sum_slot(), 0};
+    for (int32_t child = node_idx + 1; child < tree_node.subtree_end;
+         child = tree_.nodes[child].subtree_end) {
+      sum.n_waiting += nodes_[child].sums;
+    }
+    sums_.emplace(node_idx, sum);
+    if (tree_node.parent != 0) from = sums_.at(tree_node.parent).slot;
+  }
+  plan.sums.push_back({plan.n_rows() - n_rows, n_rows, sums_.at(node_idx).slot, from});
+  if (n_rows == n_own && tree_node.parent != 0) drop_waiting_child(tree_node.parent);
+}
+
+int32_t Scheduler::take_sum_slot() {
+  if (free_sums_.empty()) return n_sums_++;
+  const int32_t slot = free_sums_.back();
+  free_sums_.pop_back();
+  return slot;
+}
+
+void Scheduler::drop_waiting_child(int32_t node) {
+  NodeSum& sum = sums_.at(node);
+  if (--sum.n_waiting > 0) return;
+  free_sums_later_.push_back(sum.slot);
+  sums_.erase(node);
 }
 
 // The node's last row is in this step: whoever ends at the node samples from it, and scores of its
@@ -255,6 +302,14 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
   const int32_t row = plan.n_rows() - 1;
   if (!node.computed_before) {
     node.computed_before = true;
+    if (node.embeds) {
+      plan.embeds.push_back({row, node.sums ? sums_.at(node_idx).slot : EmbedRow::kNoSum});
+      flight.embed_nodes.push_back(node_idx);
+    }
+    if (node.sums && sums_.at(node_idx).n_waiting == 0) {
+      free_sums_later_.push_back(sums_.at(node_idx).slot);
+      sums_.erase(node_idx);
+    }
     for (int32_t i : sequences_of(node_idx)) {
       if (job_.sequences[i].max_tokens == 0) {
         flight.ended_unsampled.push_back(i);
@@ -333,6 +388,7 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
   CHECK(result.step_idx == flight.step_idx);
   CHECK(result.samples.size() == flight.sample_sequences.size());
   CHECK(result.scores.size() == flight.scores.size());
+  CHECK(result.embeds.size() == flight.embed_nodes.size());
   for (size_t i = 0; i < flight.scores.size(); ++i) {
     sink.on_score(flight.scores[i].node, flight.scores[i].position, result.scores[i]);
   }
@@ -345,6 +401,11 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
     if (stopped ||
         static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
       end_sequence(idx, stopped, sink);
+    }
+  }
+  for (size_t i = 0; i < flight.embed_nodes.size(); ++i) {
+    for (const int32_t idx : sequences_of(flight.embed_nodes[i])) {
+      if (job_.embeds[job_.sequences[idx].prompt]) sink.on_embedding(idx, result.embeds[i]);
     }
   }
   for (int32_t idx : flight.ended_unsampled) end_sequence(idx, false, sink);

@@ -25,6 +25,7 @@
 #include <deque>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "cache/block_pool.h"
@@ -46,7 +47,10 @@ class StepSink {
   // The log-probability of the token at `position` of every prompt below tree node `node`, which
   // covers that position.
   virtual void on_score(int32_t node, int32_t position, const SampledToken& score) = 0;
-  // A sequence has ended and all its tokens and scores have been told.
+  // What the embedding of a sequence's prompt is made of: see EmbedRow (plan/step_plan.h). Only of
+  // jobs that want embeddings.
+  virtual void on_embedding(int32_t sequence, const std::vector<float>& pooled) = 0;
+  // A sequence has ended and all its tokens, scores and its embedding have been told.
   virtual void on_end(int32_t sequence) = 0;
 };
 
@@ -88,7 +92,9 @@ class Scheduler {
   enum class NodeState : uint8_t { kUncomputed, kPrefilling, kLive };
   struct Node {
     NodeState state = NodeState::kUncomputed;
-    bool computed_before = false;  // first tokens and scores have been taken
+    bool computed_before = false;  // first tokens, scores and sums have been taken
+    bool embeds = false;           // a prompt that ends here wants an embedding
+    bool sums = false;             // one that ends here or below wants the mean of its rows
     int32_t n_dependents = 0;      // children and sequences that have yet to start from it
     int32_t n_computed = 0;        // positions whose KV is in the table
     int32_t score_top = -1;        // the most that a prompt below asks for
@@ -113,6 +119,11 @@ class Scheduler {
     int32_t idx = 0;
     int32_t n_rows = 0;
   };
+  // The sum of the hidden states up to a node's end, which its children start theirs from.
+  struct NodeSum {
+    int32_t slot = 0;
+    int32_t n_waiting = 0;  // children that have yet to start
+  };
   struct InFlight {
     int64_t step_idx = 0;
     std::vector<int32_t> sample_sequences;  // as StepPlan::samples
@@ -120,6 +131,7 @@ class Scheduler {
       int32_t node, position;
     };
     std::vector<ScoreOf> scores;           // as StepPlan::scores
+    std::vector<int32_t> embed_nodes;      // as StepPlan::embeds
     std::vector<int32_t> ended_unsampled;  // sequences with max_tokens 0
   };
 
@@ -167,6 +179,9 @@ class Scheduler {
   void draft_decodes(TokenBudget& budget);
   void draft_chunks(TokenBudget& budget);
   void emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
+  void add_sum(int32_t node, int32_t first_row, StepPlan& plan);
+  int32_t take_sum_slot();
+  void drop_waiting_child(int32_t node);
   void emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight);
   void complete_node(int32_t node, StepPlan& plan, InFlight& flight);
   void add_padding(StepPlan& plan);
@@ -204,6 +219,10 @@ class Scheduler {
   std::vector<int32_t> running_;        // sequences
   std::set<int32_t> ready_;             // places in by_node_ of sequences that wait for blocks
   std::vector<int32_t> release_later_;  // nodes without dependents whose rows are still in flight
+  std::unordered_map<int32_t, NodeSum> sums_;  // by node
+  std::vector<int32_t> free_sums_;
+  std::vector<int32_t> free_sums_later_;  // that this step still reads
+  int32_t n_sums_ = 0;
   std::vector<int32_t> free_slots_;
   int32_t n_slots_ = 0;
   std::vector<Draft> drafts_;

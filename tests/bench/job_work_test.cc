@@ -69,6 +69,12 @@ TEST_CASE("FLOPs are two a multiply-add: matrices by row, keys and values by pos
   CHECK(flops_of({1, 0, 0, 0}, model) == 2 * 2 * (2 * q + 2 * kv + 3 * ffn));
   CHECK(flops_of({0, 1, 0, 0}, model) == 2 * 2 * 12);
   CHECK(flops_of({0, 0, 1, 0}, model) == 2 * 8 * 100);
+  model.layers.resize(2);
+  model.layers[1].is_moe = true;
+  model.moe = {10, 3, 5, 7, false, true};
+  CHECK(flops_of({1, 0, 0, 0}, model) ==
+        2 * (2 * (2 * q + 2 * kv) + 3 * ffn + 8 * 10 + 3 * 8 * (3 * 5 + 7)));
+  model.layers[1].is_moe = false;
   model.has_gate = false;
   CHECK(flops_of({1, 0, 0, 0}, model) == 2 * 2 * (2 * q + 2 * kv + 2 * ffn));
 }

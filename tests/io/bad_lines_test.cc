@@ -282,6 +282,27 @@ TEST_CASE("known but unsupported and unknown parameters are refused by name") {
   });
 }
 
+TEST_CASE("bad embedding lines") {
+  check_bad({
+      {embedding_line(R"("model":"m")"), "missing_field", "\"input\" is missing"},
+      {embedding_line(R"("input":[])"), "invalid_value",
+       "\"input\" is an empty array; expected a string, an array of token ids, or an array of "
+       "several of them"},
+      {embedding_line(R"("input":["a",5])"), "invalid_value",
+       "\"input[1]\" is 5; expected a string or an array of token ids"},
+      {embedding_line(R"("input":["a",[]])"), "invalid_value",
+       "\"input[1]\" is an empty array; expected at least one token id"},
+      {embedding_line(R"("input":"a","encoding_format":"int8")"), "invalid_value",
+       "\"encoding_format\" is \"int8\"; expected \"float\" or \"base64\""},
+      {embedding_line(R"("input":"a","dimensions":0)"), "invalid_value",
+       "\"dimensions\" is 0; expected an integer from 1 to 2147483647"},
+      {embedding_line(R"("input":"a","temperature":0)"), "unsupported_parameter",
+       "\"temperature\" has no meaning in a request to /v1/embeddings"},
+      {R"({"prompt":"a","input":"b"})", "unsupported_parameter",
+       "\"input\" has no meaning in a line with a prompt"},
+  });
+}
+
 TEST_CASE("bad OpenAI envelopes") {
   check_bad({
       {R"({"custom_id":"a","url":"/v1/completions","body":{}})", "missing_field",
@@ -289,12 +310,15 @@ TEST_CASE("bad OpenAI envelopes") {
       {R"({"custom_id":"a","method":"GET","url":"/v1/completions","body":{}})",
        "unsupported_method", "\"method\" is \"GET\"; expected \"POST\""},
       {R"({"custom_id":"a","method":"POST","body":{}})", "missing_field",
-       "\"url\" is missing; expected \"/v1/chat/completions\" or \"/v1/completions\""},
-      {R"({"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"input":"x"}})",
+       "\"url\" is missing; expected \"/v1/chat/completions\", \"/v1/completions\" or "
+       "\"/v1/embeddings\""},
+      {R"({"custom_id":"a","method":"POST","url":"/v1/rerank","body":{"input":"x"}})",
        "unsupported_url",
-       "\"url\" is \"/v1/embeddings\"; expected \"/v1/chat/completions\" or \"/v1/completions\""},
+       "\"url\" is \"/v1/rerank\"; expected \"/v1/chat/completions\", \"/v1/completions\" or "
+       "\"/v1/embeddings\""},
       {R"({"custom_id":"a","method":"POST","url":5,"body":{}})", "unsupported_url",
-       "\"url\" is 5; expected \"/v1/chat/completions\" or \"/v1/completions\""},
+       "\"url\" is 5; expected \"/v1/chat/completions\", \"/v1/completions\" or "
+       "\"/v1/embeddings\""},
       {R"({"custom_id":"a","method":"POST","url":"/v1/completions"})", "missing_field",
        "\"body\" is missing; expected an object"},
       {R"({"custom_id":"a","method":"POST","url":"/v1/completions","body":[]})", "invalid_value",

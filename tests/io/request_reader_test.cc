@@ -55,6 +55,33 @@ TEST_CASE("a short line: prompt, id and every parameter") {
   CHECK(request.metadata.dump() == R"({"z":1,"a":[null,18446744073709551615]})");
 }
 
+TEST_CASE("an embedding line: one input or several, as text or token ids") {
+  using Ids = std::vector<int32_t>;
+  SamplingParams defaults;
+  defaults.max_tokens = 9;
+  const Request one = good(embedding_line(R"("input":"a b","model":"m","user":"u")"), defaults);
+  CHECK(one.kind == LineKind::kOpenAiEmbedding);
+  CHECK(one.embedding == EmbeddingParams{});
+  CHECK(one.params.max_tokens == 0);
+  CHECK(one.model == "m");
+  CHECK(one.add_special_tokens);
+  const auto inputs_of = [](const Request& request) {
+    return std::get<EmbeddingInputs>(request.prompt).inputs;
+  };
+  CHECK(inputs_of(one).size() == 1);
+  CHECK(std::get<std::string>(inputs_of(one)[0]) == "a b");
+  const Request ids = good(embedding_line(
+      R"("input":[5,6],"encoding_format":"base64","dimensions":3,"add_special_tokens":false)"));
+  CHECK(inputs_of(ids).size() == 1);
+  CHECK(std::get<Ids>(inputs_of(ids)[0]) == Ids{5, 6});
+  CHECK(ids.embedding == EmbeddingParams{3, true});
+  CHECK_FALSE(ids.add_special_tokens);
+  const Request several = good(embedding_line(R"("input":["x",[7],""],"encoding_format":"float")"));
+  CHECK(inputs_of(several).size() == 3);
+  CHECK(std::get<Ids>(inputs_of(several)[1]) == Ids{7});
+  CHECK(std::get<std::string>(inputs_of(several)[2]).empty());
+}
+
 TEST_CASE("what a line leaves out or sets to null comes from the defaults") {
   SamplingParams defaults;
   defaults.temperature = 0.25f;

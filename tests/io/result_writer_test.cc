@@ -54,6 +54,34 @@ Choice choice_with_logprobs() {
   return choice;
 }
 
+TEST_CASE("embeddings, as decimals and in base64") {
+  Request request = request_of(LineKind::kOpenAiEmbedding, "e");
+  request.embedding.emplace();
+  request.metadata = {{"k", 1}};
+  Result result;
+  result.embeddings = {{0.5f, -1e-7f, 0.0f, std::numeric_limits<float>::quiet_NaN()}, {1.0f}};
+  result.usage = {7, 0, 2};
+  const auto body = [&](const ResultFormat& format) {
+    const auto line = nlohmann::ordered_json::parse(format_result(request, result, format));
+    CHECK(line["custom_id"] == "e");
+    CHECK(line["error"].is_null());
+    return line["response"]["body"].dump();
+  };
+  CHECK(body(kFormat) ==
+        R"({"object":"list","data":[{"object":"embedding","index":0,)"
+        R"("embedding":[0.5,-1e-07,0,null]},{"object":"embedding","index":1,"embedding":[1]}],)"
+        R"("model":"tiny","usage":{"prompt_tokens":7,"total_tokens":7},"metadata":{"k":1}})");
+  request.embedding->base64 = true;
+  request.metadata = nullptr;
+  result.embeddings = {{1.0f}, {1.0f, -2.0f}, {1.0f, -2.0f, 3.5f}};
+  CHECK(body({1, "m", true}) ==
+        R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="},)"
+        R"({"object":"embedding","index":1,"embedding":"AACAPwAAAMA="},)"
+        R"({"object":"embedding","index":2,"embedding":"AACAPwAAAMAAAGBA"}],"model":"m",)"
+        R"("usage":{"prompt_tokens":7,"total_tokens":7,)"
+        R"("prompt_tokens_details":{"cached_tokens":2}}})");
+}
+
 TEST_CASE("the short form of a plain answer") {
   CHECK(format_result(request_of(LineKind::kShort, "q-1"), result_of({choice_of("Hello\n\"x\"")}),
                       kFormat) ==

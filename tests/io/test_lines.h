@@ -25,4 +25,9 @@ inline std::string completion_line(const std::string& body_members) {
          body_members + "}}";
 }
 
+inline std::string embedding_line(const std::string& body_members) {
+  return "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":{" +
+         body_members + "}}";
+}
+
 }  // namespace prefold

@@ -42,6 +42,9 @@ TEST_CASE("every parameter tells sets apart") {
   check_new([](ParameterSet&, SamplingParams& params) { params.logprobs = 0; });
   check_new([](ParameterSet&, SamplingParams& params) { params.prompt_logprobs = 0; });
   check_new([](ParameterSet&, SamplingParams& params) { params.echo = true; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {{}, false}; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {{}, true}; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {3, true}; });
 }
 
 TEST_CASE("a set stays where it is while others are added") {

@@ -10,6 +10,7 @@ namespace {
 struct CountingSink : StepSink {
   bool on_token(int32_t, const SampledToken&) override { return ++n_tokens % 5 == 0; }
   void on_score(int32_t, int32_t, const SampledToken&) override {}
+  void on_embedding(int32_t, const std::vector<float>&) override {}
   void on_end(int32_t) override { ++n_ended; }
   int64_t n_tokens = 0, n_ended = 0;
 };
@@ -42,7 +43,7 @@ void run(const Job& job, const ScheduleLimits& limits, CountingSink& sink) {
   Scheduler scheduler(job, limits);
   while (!scheduler.done()) {
     const StepPlan plan = scheduler.next_step();
-    StepResult result{plan.step_idx, {}, {}};
+    StepResult result{plan.step_idx, {}, {}, {}};
     result.samples.assign(plan.samples.size(), {1, 0.0f, {}});
     scheduler.commit(result, sink);
   }

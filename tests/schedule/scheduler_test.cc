@@ -25,6 +25,19 @@ int32_t score_of(uint64_t prefix_hash, int32_t target) {
   return static_cast<int32_t>((prefix_hash >> 20) % 1000) + target;
 }
 
+// Stands for a sum of hidden states, in whose place are hashes of prefixes; order matters.
+uint64_t add_to_sum(uint64_t sum, uint64_t prefix_hash) {
+  return (sum ^ prefix_hash) * 0xD6E8FEB86659FD93ull + 3;
+}
+
+std::vector<float> as_floats(uint64_t value) {
+  std::vector<float> parts;
+  for (int shift = 0; shift < 64; shift += 16) {
+    parts.push_back(static_cast<float>(value >> shift & 0xffff));
+  }
+  return parts;
+}
+
 constexpr int32_t kStopToken = 149;
 
 // Executes plans on hashes of prefixes in the place of keys and values.
@@ -56,7 +69,7 @@ class HashEngine {
     }
     REQUIRE(next_row + plan.n_padding_rows == plan.n_rows());
     check_segments(plan);
-    StepResult result{plan.step_idx, {}, {}};
+    StepResult result{plan.step_idx, {}, {}, {}};
     int32_t last_row = 0;
     for (const SampleRow& sample : plan.samples) {
       CHECK(sample.row >= last_row);
@@ -68,6 +81,11 @@ class HashEngine {
     for (const ScoreRow& score : plan.scores) {
       result.scores.push_back(
           {score.target, static_cast<float>(score_of(hash_of_row[score.row], score.target)), {}});
+    }
+    add_sums(plan, hash_of_row);
+    for (const EmbedRow& embed : plan.embeds) {
+      result.embeds.push_back(as_floats(
+          embed.sum_slot == EmbedRow::kNoSum ? hash_of_row[embed.row] : sums_.at(embed.sum_slot)));
     }
     n_rows_ += plan.n_rows();
     return result;
@@ -84,6 +102,20 @@ class HashEngine {
     const int32_t block = plan.block_ids[span.first_block + position / kKvBlockTokens];
     return &kv_[block * kKvBlockTokens + position % kKvBlockTokens];
   }
+  // An engine may make all sums of a step at once: none is read that another one of them writes.
+  void add_sums(const StepPlan& plan, const std::vector<uint64_t>& hash_of_row) {
+    const std::map<int32_t, uint64_t> before = sums_;
+    std::map<int32_t, int> n_writes;
+    for (const SumRows& rows : plan.sums) CHECK(++n_writes[rows.slot] == 1);
+    for (const SumRows& rows : plan.sums) {
+      if (rows.from != rows.slot) CHECK(n_writes.count(rows.from) == 0);
+      uint64_t sum = rows.from == SumRows::kFromZero ? 0 : before.at(rows.from);
+      for (int32_t i = 0; i < rows.n_rows; ++i) {
+        sum = add_to_sum(sum, hash_of_row[rows.first_row + i]);
+      }
+      sums_[rows.slot] = sum;
+    }
+  }
   static void check_segments(const StepPlan& plan) {
     for (const SharedSegment& s : plan.segments) {
       for (int32_t i = s.first_span; i < s.first_span + s.n_spans; ++i) {
@@ -93,6 +125,7 @@ class HashEngine {
   }
   std::vector<uint64_t> kv_;
   std::map<int32_t, Slot> slots_;
+  std::map<int32_t, uint64_t> sums_;
   int64_t n_rows_ = 0;
 };
 
@@ -107,7 +140,12 @@ struct Recorder : StepSink {
     const bool is_new = scores.emplace(std::pair(node, position), score.logprob).second;
     CHECK(is_new);  // once, for all who ask
   }
+  void on_embedding(int32_t sequence, const std::vector<float>& pooled) override {
+    CHECK(ended[sequence] == 0);
+    CHECK(embeddings.emplace(sequence, pooled).second);
+  }
   void on_end(int32_t sequence) override { ++ended[sequence]; }
+  std::map<int32_t, std::vector<float>> embeddings;
   std::vector<std::vector<int32_t>> tokens;
   std::vector<int> ended;
   std::map<std::pair<int32_t, int32_t>, float> scores;
@@ -141,6 +179,15 @@ struct TestJob {
       hash = extend(hash, tokens.back());
     }
     return tokens;
+  }
+  bool embeds(int32_t prompt) const { return !job.embeds.empty() && job.embeds[prompt]; }
+  std::vector<float> expected_embedding(int32_t prompt) const {
+    uint64_t hash = 0, sum = 0;
+    for (int32_t token : prompts[prompt]) {
+      hash = extend(hash, token);
+      sum = add_to_sum(sum, hash);
+    }
+    return as_floats(job.pooling == Pooling::kMean ? sum : hash);
   }
   int32_t blocks_of_largest() const {
     int32_t most = 0;
@@ -183,6 +230,9 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
   for (size_t i = 0; i < test.job.sequences.size(); ++i) {
     CHECK(recorder.ended[i] == 1);
     CHECK(recorder.tokens[i] == test.expected(test.job.sequences[i]));
+    if (!test.embeds(test.job.sequences[i].prompt)) continue;
+    CHECK(recorder.embeddings.at(static_cast<int32_t>(i)) ==
+          test.expected_embedding(test.job.sequences[i].prompt));
   }
   const ScheduleCounters& c = scheduler.counters();
   CHECK(scheduler.pool().n_used() == 0);
@@ -224,7 +274,14 @@ TestJob random_job(std::mt19937& random, bool shared = true) {
     test.prompts.push_back(prompt);
   }
   test.finish(shared);
+  test.job.embeds.resize(n_prompts);
+  test.job.pooling = below(2) == 0 ? Pooling::kLast : Pooling::kMean;
   for (int p = 0; p < n_prompts; ++p) {
+    if (below(5) == 0) {
+      test.job.embeds[p] = true;
+      test.add_sequence(p, 0);
+      continue;
+    }
     for (int choice = below(5) == 0 ? 1 + below(5) : 1; choice > 0; --choice) {
       test.add_sequence(p, below(8) == 0 ? below(3) : below(below(2) ? 60 : 500), below(5) == 0);
     }

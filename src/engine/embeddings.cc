@@ -1,0 +1,61 @@
+#include "engine/embeddings.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/timer.h"
+
+namespace prefold {
+
+void Embeddings::run(const StepPlan& plan, ConstRows hidden, Workspace& workspace,
+                     StepResult& result, OpTimes& times) {
+  if (plan.sums.empty() && plan.embeds.empty()) return;
+  const Timer timer;
+  const Rows normed = normed_rows(config_, hidden.n_rows, workspace);
+  const auto norm = [&](int32_t first_row, int32_t n_rows) {
+    final_norm(device_, config_, weights_,
+               {hidden.row(first_row), n_rows, hidden.n_cols, hidden.stride},
+               {normed.row(first_row), n_rows, normed.n_cols, normed.stride});
+  };
+  for (const SumRows& sum : plan.sums) norm(sum.first_row, sum.n_rows);
+  add_rows(plan, normed);
+  for (const EmbedRow& embed : plan.embeds) {
+    if (embed.sum_slot == EmbedRow::kNoSum) {
+      norm(embed.row, 1);
+      const float* row = normed.row(embed.row);
+      result.embeds.emplace_back(row, row + normed.n_cols);
+    } else {
+      const std::vector<double>& sum = sums_[embed.sum_slot];
+      result.embeds.emplace_back(sum.begin(), sum.end());
+    }
+  }
+  times.elementwise += timer.seconds();
+}
+
+// Sums that others start from are written by no one in this step, so that all can be made at once;
+// columns are cut into items, rows never.
+void Embeddings::add_rows(const StepPlan& plan, const Rows& normed) {
+  constexpr int32_t kItemCols = 256;
+  for (const SumRows& sum : plan.sums) {
+    if (sum.slot >= static_cast<int32_t>(sums_.size())) sums_.resize(sum.slot + 1);
+    sums_[sum.slot].resize(normed.n_cols);
+  }
+  const int32_t n_blocks = (normed.n_cols + kItemCols - 1) / kItemCols;
+  device_.pool->parallel_for(std::ssize(plan.sums) * n_blocks, [&](int64_t item, int32_t) {
+    const SumRows& sum = plan.sums[item / n_blocks];
+    const auto begin = static_cast<int32_t>(item % n_blocks) * kItemCols;
+    const int32_t n_cols = std::min(kItemCols, normed.n_cols - begin);
+    double* const to = sums_[sum.slot].data() + begin;
+    if (sum.from == SumRows::kFromZero) {
+      std::fill_n(to, n_cols, 0.0);
+    } else if (sum.from != sum.slot) {
+      std::copy_n(sums_[sum.from].data() + begin, n_cols, to);
+    }
+    for (int32_t row = sum.first_row; row < sum.first_row + sum.n_rows; ++row) {
+      const float* const x = normed.row(row) + begin;
+      for (int32_t i = 0; i < n_cols; ++i) to[i] += x[i];
+    }
+  });
+}
+
+}  // namespace prefold

@@ -1,0 +1,35 @@
+// The end of a step for those who want hidden states: rows after the final norm, and sums of them
+// (StepPlan::embeds and ::sums).
+//
+// A sum adds its rows in order, in f64: its bits do not depend on the steps that it was cut into,
+// nor on who else started from the sum of a shared prefix (invariant I6).
+#pragma once
+
+#include <vector>
+
+#include "engine/engine.h"
+#include "model/transformer.h"
+#include "plan/step_plan.h"
+
+namespace prefold {
+
+class Embeddings {
+ public:
+  // All arguments must outlive this.
+  Embeddings(const Device& device, const ModelConfig& config, const Weights& weights)
+      : device_(device), config_(config), weights_(weights) {}
+
+  // hidden: the rows of the forward pass. Overwrites workspace.normed; adds to times.elementwise.
+  void run(const StepPlan& plan, ConstRows hidden, Workspace& workspace, StepResult& result,
+           OpTimes& times);
+
+ private:
+  void add_rows(const StepPlan& plan, const Rows& normed);
+
+  Device device_;
+  const ModelConfig& config_;
+  const Weights& weights_;
+  std::vector<std::vector<double>> sums_;  // by slot
+};
+
+}  // namespace prefold
