@@ -21,6 +21,12 @@ namespace prefold {
 
 using PlainTensors = std::map<std::string, std::vector<float>>;
 
+inline std::vector<WantedTensor> wanted_tensors(const ModelConfig& config) {
+  std::vector<WantedTensor> all;
+  for_each_wanted(config, [&](WantedTensor wanted) { all.push_back(std::move(wanted)); });
+  return all;
+}
+
 // Every tensor that the configuration can have, but for those whose kind (WantedTensor, or name) is
 // in `without`. Sizes of values such that activations stay around 1.
 inline PlainTensors random_tensors(const ModelConfig& config, const std::set<std::string>& without,

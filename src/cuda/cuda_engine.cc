@@ -194,6 +194,7 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
                workspace_,
                {},
                {},
+               {},
                0,
                attention_window_idx(config, options.n_positions)},
       max_step_rows_(options.token_budget),

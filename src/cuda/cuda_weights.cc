@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "cuda/error.h"
 #include "cuda/weight_sink.h"
 #include "cuda/weights.h"

@@ -183,11 +183,11 @@ void gemma3(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& c
   const std::vector<bool> sliding = sliding_layers(keys, config, 6);
   set_windows(config, read_window(keys, 0),
               [&](int32_t i) { return sliding[static_cast<size_t>(i)]; });
-  RopeConfig sliding;  // never scaled
-  sliding.kind = config.ropes[0].kind;
-  sliding.rotary_dim = config.ropes[0].rotary_dim;
-  sliding.theta = keys.number("rope.freq_base_swa", 1.001, 1e12).value_or(10000.0);
-  config.ropes.push_back(sliding);
+  RopeConfig local;  // never scaled
+  local.kind = config.ropes[0].kind;
+  local.rotary_dim = config.ropes[0].rotary_dim;
+  local.theta = keys.number("rope.freq_base_swa", 1.001, 1e12).value_or(10000.0);
+  config.ropes.push_back(local);
   for (size_t i = 0; i < config.layers.size(); ++i) config.layers[i].rope_idx = sliding[i] ? 1 : 0;
 }
 

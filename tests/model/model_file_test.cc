@@ -56,7 +56,7 @@ TEST_CASE("a model made by gguf-py opens with the configuration it was given") {
   CHECK(config.ropes[0].theta == 10000.0);
   CHECK(config.ropes[0].rotary_dim == 8);
   CHECK(config.ropes[0].scaling == RopeScaling::kNone);
-  CHECK(model.n_parameters == 20640);
+  CHECK(n_parameters(model) == 20640);
   REQUIRE(model.chat_format.templates.size() == 1);
   CHECK(model.chat_format.templates[0].name == "default");
   CHECK(model.chat_format.templates[0].source ==

@@ -96,7 +96,7 @@ TEST_CASE("a chat gets no special tokens besides the template's own unless it as
   ModelFile model = open_model(kModel);
   REQUIRE(model.tokenizer.eos_id);
   model.tokenizer.bos_id = model.tokenizer.eos_id;
-  model.tokenizer.add_bos = true;
+  model.tokenizer.prefix_ids = {*model.tokenizer.bos_id};
   const std::string bos = model.tokenizer.tokens[*model.tokenizer.bos_id];
   model.chat_format.special_tokens = {{"bos_token", bos}};
   model.chat_format.templates = {{"default", "{{ bos_token }}{{ messages[0].content }}"},
