@@ -83,6 +83,8 @@ class Converter:
         self.n_layers = c.get("num_hidden_layers", c.get("n_layer"))
         self.n_heads = c.get("num_attention_heads", c.get("n_head"))
         self.n_kv_heads = c.get("num_key_value_heads") or self.n_heads
+        if c["model_type"] in ("gpt2", "gpt_neox"):  # transformers does not read the key there
+            self.n_kv_heads = self.n_heads
         self.hidden = c.get("hidden_size", c.get("n_embd"))
         self.head_dim = c.get("head_dim") or self.hidden // self.n_heads
         self.rope = c.get("rope_parameters") or {}

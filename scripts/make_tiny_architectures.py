@@ -253,6 +253,7 @@ def write_oracle(folder, out_name, max_model_len=None, least=0, prepare=None):
         "tolerance": TOLERANCE,
         "f32_vs_f64_max": float(f"{worst:.1e}"),
     }
+    oracle["max_tokens"] = N_GREEDY
     if max_model_len:
         oracle["max_model_len"] = max_model_len
     oracle["cases"] = cases

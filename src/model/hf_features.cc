@@ -56,7 +56,7 @@ void read_llama_biases(const JsonObject& json, HfModel& model) {
 // sliding_window, or what holds without one; null means none.
 int32_t read_window(const JsonObject& json, int32_t by_default) {
   if (!json.has("sliding_window")) return by_default;
-  return static_cast<int32_t>(json.find_int("sliding_window", 1, kMaxContext).value_or(0));
+  return static_cast<int32_t>(json.find_int("sliding_window", 0, kMaxContext).value_or(0));
 }
 
 void set_windows(ModelConfig& config, int32_t window,
@@ -345,6 +345,7 @@ void gpt2(const JsonObject& json, HfModel& model) {
   ModelConfig& config = model.config;
   config.has_gate = false;
   config.has_position_embedding = true;
+  config.n_kv_heads = config.n_heads;  // transformers does not read num_key_value_heads here
   for (LayerConfig& layer : config.layers) layer.rope_idx = -1;
   layer_norms(model, true);
   expect_biases(model, true, true, true, "architecture");
@@ -359,6 +360,7 @@ void gpt_neox(const JsonObject& json, HfModel& model) {
   read_hf_rope(json, {.partial = 0.25, .theta_key = "rotary_emb_base", .partial_key = "rotary_pct"},
                config);
   config.has_gate = false;
+  config.n_kv_heads = config.n_heads;  // transformers does not read num_key_value_heads here
   config.is_parallel = flag(json, "use_parallel_residual", true);
   config.has_parallel_norm = config.is_parallel;
   layer_norms(model, true);

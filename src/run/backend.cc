@@ -25,10 +25,6 @@ class CpuBackend : public Backend {
                 config.options.moe_grouping} {}
 
   void load_weights() override {
-    if (model_.config.moe.n_experts > 0) {
-      throw Error(fmt::format("{}: is a model with experts, which the CPU engine does not run yet",
-                              model_.path));
-    }
     weights_ = prefold::load_weights(model_, pool_);
   }
 

@@ -17,9 +17,9 @@ inline Json read_json(const std::string& path) {
   return Json::parse(in);
 }
 
-inline Json oracle_request(const Json& test_case) {
+inline Json oracle_request(const Json& test_case, int32_t max_tokens) {
   Json line = {{"id", test_case["name"]},
-               {"max_tokens", 32},
+               {"max_tokens", max_tokens},
                {"temperature", 0},
                {"logprobs", kOracleTop},
                {"prompt_logprobs", kOracleTop},
@@ -66,7 +66,10 @@ inline void check_against_oracle(const RunOptions& options, const std::string& o
                                  double tolerance, double margin) {
   const Json oracle = read_json(oracle_file);
   std::vector<Json> lines;
-  for (const Json& test_case : oracle["cases"]) lines.push_back(oracle_request(test_case));
+  const int32_t max_tokens = oracle.value("max_tokens", 32);
+  for (const Json& test_case : oracle["cases"]) {
+    lines.push_back(oracle_request(test_case, max_tokens));
+  }
   JobFolder folder;
   folder.write_lines("in.jsonl", lines);
   std::map<std::string, Json> answers;
