@@ -39,22 +39,22 @@ COMMON = dict(
 )
 CONFIGS = {
     "mixtral": MixtralConfig(
-        **COMMON, intermediate_size=16, num_local_experts=6, num_experts_per_tok=2
+        **COMMON, intermediate_size=32, num_local_experts=4, num_experts_per_tok=2
     ),
     "qwen2_moe": Qwen2MoeConfig(
         **COMMON,
-        intermediate_size=48,
-        moe_intermediate_size=16,
-        shared_expert_intermediate_size=24,
-        num_experts=6,
+        intermediate_size=64,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=32,
+        num_experts=4,
         num_experts_per_tok=3,
         norm_topk_prob=False,
     ),
     "qwen3_moe": Qwen3MoeConfig(
         **COMMON,
         head_dim=32,
-        intermediate_size=48,
-        moe_intermediate_size=16,
+        intermediate_size=64,
+        moe_intermediate_size=32,
         num_experts=5,
         num_experts_per_tok=2,
         norm_topk_prob=True,
@@ -62,8 +62,8 @@ CONFIGS = {
     ),
     "olmoe": OlmoeConfig(
         **COMMON,
-        intermediate_size=16,
-        num_experts=6,
+        intermediate_size=32,
+        num_experts=4,
         num_experts_per_tok=3,
         norm_topk_prob=False,
         clip_qkv=3.0,
