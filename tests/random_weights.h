@@ -53,6 +53,12 @@ inline ScaleOffsets scale_offsets(TensorType type) {
   }
 }
 
+// Whether the byte behind the scale is a zero point, 16 at most.
+inline bool has_zero_point(TensorType type) {
+  return type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
+         type == TensorType::kInt4_128;
+}
+
 inline std::vector<std::byte> random_stored(TensorType type, int64_t n_elements,
                                             std::mt19937& rng) {
   const TensorTypeTraits& traits = traits_of(type);
@@ -72,9 +78,7 @@ inline std::vector<std::byte> random_stored(TensorType type, int64_t n_elements,
     if (at.first >= 0) put(static_cast<size_t>(at.first), half(), 2);
     if (at.second >= 0) put(static_cast<size_t>(at.second), half(), 2);
     if (type == TensorType::kMXFP4) put(0, 118 + rng() % 10, 1);  // the exponent
-    const bool has_zero = type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
-                          type == TensorType::kInt4_128;
-    if (has_zero) put(2, rng() % 17, 1);
+    if (has_zero_point(type)) put(2, rng() % 17, 1);
     if (type == TensorType::kF32) put(0, (rng() & 0x807fffff) | (120 + rng() % 6) << 23, 4);
     if (type == TensorType::kBF16) put(0, (rng() & 0x807f) | (120 + rng() % 6) << 7, 2);
   }

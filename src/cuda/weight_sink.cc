@@ -121,6 +121,7 @@ DeviceMatrix WeightSink::dense_matrix(const ModelFile& model, Tensors tensors) {
 const float* WeightSink::vector(const ModelFile& model, Tensors tensors) {
   size_t n_values = 0;
   for (const StoredTensor* tensor : tensors) n_values += n_elements(*tensor);
+  n_values = (n_values + kWeightUnitOutputs - 1) / kWeightUnitOutputs * kWeightUnitOutputs;
   std::byte* place = take(n_values * sizeof(float));
   if (place == nullptr) return nullptr;
   std::vector<float> values;
@@ -129,6 +130,7 @@ const float* WeightSink::vector(const ModelFile& model, Tensors tensors) {
     values.insert(values.end(), part.begin(), part.end());
     drop_tensor(model, *tensor);
   }
+  values.resize(n_values, 0.0f);
   copy(std::as_bytes(std::span(values)), place);
   return reinterpret_cast<const float*>(place);
 }

@@ -37,7 +37,7 @@ class WeightSink {
   // Matrices of any types as a dense one, with outputs of zeros behind up to a multiple of 8.
   DeviceMatrix dense_matrix(const ModelFile& model, Tensors tensors);
 
-  // Vectors, which follow one another.
+  // Vectors, which follow one another; then zeros up to a multiple of 8, as matrices have them.
   const float* vector(const ModelFile& model, Tensors tensors);
 
   // A matrix of any type in f32, row-major.

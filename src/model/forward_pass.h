@@ -15,8 +15,8 @@
 //   add_norm(x, weights, out)       out += residual_scale * norm(x)
 //   linear(x, {{&w, out}, ...})     out = x W^T + b, for each of them
 //   add_linear(x, w, out)           out += residual_scale * (x W^T + b)
-//   clip(q, k, v)                   each value clamped to +-qkv_clip
 //   qk_norm(q, weights)             q = norm(q) in place, by head or by row (QkNorm)
+//   clip(q, k, v)                   each value clamped to +-qkv_clip
 //   rope_and_append(i, q, k, v)     q and k turned by their rows' positions, as layer i does; k and
 //                                   v stored in layer i's KV cache
 //   attend(i, q, out)               out = softmax(cap(attention_scale q K^T)) V, causal, inside
@@ -50,11 +50,11 @@ void attend_to(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& act = ops.activations();
   const auto& layer = ops.layer_weights(layer_idx);
   ops.linear(act.normed, {{&layer.q, act.q}, {&layer.k, act.k}, {&layer.v, act.v}});
-  if (config.qkv_clip > 0.0f) ops.clip(act.q, act.k, act.v);
   if (config.qk_norm != QkNorm::kNone) {
     ops.qk_norm(act.q, layer.q_norm);
     ops.qk_norm(act.k, layer.k_norm);
   }
+  if (config.qkv_clip > 0.0f) ops.clip(act.q, act.k, act.v);
   ops.rope_and_append(layer_idx, act.q, act.k, act.v);
   ops.attend(layer_idx, act.q, act.attended);
 }

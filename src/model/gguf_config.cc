@@ -427,11 +427,11 @@ void read_rope(const ArchitectureKeys& keys, const Architecture& architecture,
   RopeConfig rope;
   rope.kind = architecture.rope;
   rope.theta = keys.number("rope.freq_base", 1.001, 1e12).value_or(architecture.default_theta);
-  rope.rotary_dim =
-      keys.integer("rope.dimension_count", 2, config.head_dim).value_or(config.head_dim);
-  if (rope.rotary_dim % 2 != 0) {
-    keys.refuse("rope.dimension_count", std::to_string(rope.rotary_dim), "wanted an even number");
+  const auto rotary_dim = keys.integer("rope.dimension_count", 2, config.head_dim);
+  if (rotary_dim && *rotary_dim % 2 != 0) {
+    keys.refuse("rope.dimension_count", std::to_string(*rotary_dim), "wanted an even number");
   }
+  rope.rotary_dim = rotary_dim.value_or(config.head_dim);
   read_rope_scaling(keys, rope, config.context_length);
   config.ropes = {rope};
 }

@@ -157,10 +157,16 @@ void qwen3(const JsonObject& json, HfModel& model) {
   expect_biases(model, biased, biased, false, "attention_bias");
 }
 
+// num_experts, or num_local_experts, as transformers also calls it.
+int32_t read_experts(const JsonObject& json, int32_t by_default, int32_t least) {
+  const int32_t n_local = int_or(json, "num_local_experts", by_default, least, kMaxExperts);
+  return int_or(json, "num_experts", n_local, least, kMaxExperts);
+}
+
 // Which layers have experts, of the two Qwen families that have some; the rest are dense.
 void read_qwen_moe(const JsonObject& json, ModelConfig& config, int32_t n_experts, int32_t n_used,
                    int32_t ffn_size) {
-  config.moe.n_experts = int_or(json, "num_experts", n_experts, 0, kMaxExperts);
+  config.moe.n_experts = read_experts(json, n_experts, 0);
   config.moe.n_used = int_or(json, "num_experts_per_tok", n_used, 1, kMaxExperts);
   config.moe.ffn_size = int_or(json, "moe_intermediate_size", ffn_size, 1, kMaxFfn);
   config.moe.normalise_weights = flag(json, "norm_topk_prob", false);
@@ -328,10 +334,8 @@ void olmoe(const JsonObject& json, HfModel& model) {
   ModelConfig& config = model.config;
   read_hf_rope(json, {}, config);
   config.qk_norm = QkNorm::kRow;
-  if (read_clip(json) != 0.0f) {
-    json.throw_unexpected("clip_qkv", "clipping after the norms of q and k is not supported");
-  }
-  config.moe.n_experts = int_or(json, "num_experts", 64, 1, kMaxExperts);
+  config.qkv_clip = read_clip(json);
+  config.moe.n_experts = read_experts(json, 64, 1);
   config.moe.n_used = int_or(json, "num_experts_per_tok", 8, 1, kMaxExperts);
   config.moe.ffn_size = config.ffn_size;
   config.moe.normalise_weights = flag(json, "norm_topk_prob", false);

@@ -134,7 +134,7 @@ TEST_CASE("a damaged tokenizer.json is refused or works, and its ids are in rang
       for (size_t n = 1 + random() % 2; n > 0; --n) {
         // The many tokens and merges get their share, and no more.
         auto at = damaged.begin();
-        do at = damaged.begin() + static_cast<std::ptrdiff_t>(random() % damaged.size());
+        do at = std::next(damaged.begin(), static_cast<std::ptrdiff_t>(random() % damaged.size()));
         while (at.key().starts_with("/model/vocab") && random() % 200 != 0);
         at.value() = values[random() % values.size()];
       }
