@@ -203,7 +203,6 @@ TEST_CASE("what is not known, or not supported, is refused by name") {
   CHECK(message_of("llama", R"("hidden_act":"quick_gelu")") ==
         "c: \"hidden_act\" is \"quick_gelu\"; supported are silu, gelu, gelu_new, gelu_fast, "
         "gelu_pytorch_tanh, relu");
-  CHECK(message_of("olmoe", R"("clip_qkv":8.0)").find("clip_qkv") != std::string::npos);
   CHECK(message_of("stablelm", R"("qk_layernorm":true)").find("qk_layernorm") != std::string::npos);
   CHECK(message_of("cohere", R"("use_qk_norm":true)").find("use_qk_norm") != std::string::npos);
   CHECK(message_of("gemma", R"("use_bidirectional_attention":true)") != "no error");

@@ -128,18 +128,22 @@ TEST_CASE("a damaged tokenizer.json is refused or works, and its ids are in rang
   for (const auto& [name, pipeline] : pipelines.items()) {
     int32_t n_ids = 0;
     const Json original = assemble_hf(pipeline, n_ids);
+    std::vector<std::string> keys;  // of every leaf
     const Json flat = original.flatten();
+    for (const auto& [key, value] : flat.items()) keys.push_back(key);
     for (int round = 0; round < 12; ++round) {
-      Json damaged = flat;
+      Json damaged = original;
       for (size_t n = 1 + random() % 2; n > 0; --n) {
         // The many tokens and merges get their share, and no more.
-        auto at = damaged.begin();
-        do at = std::next(damaged.begin(), static_cast<std::ptrdiff_t>(random() % damaged.size()));
-        while (at.key().starts_with("/model/vocab") && random() % 200 != 0);
-        at.value() = values[random() % values.size()];
+        const std::string* key = nullptr;
+        do key = &keys[random() % keys.size()];
+        while ((key->starts_with("/model/vocab") || key->starts_with("/model/merges")) &&
+               random() % 200 != 0);
+        const Json::json_pointer place(*key);
+        if (damaged.contains(place)) damaged[place] = values[random() % values.size()];
       }
       try {
-        const Tokenizer tokenizer(read_hf_spec(damaged.unflatten(), n_ids));
+        const Tokenizer tokenizer(read_hf_spec(damaged, n_ids));
         ++n_accepted;
         for (const char* text : {"Hello  <word> world's\n 12", "\xc3\xa9\xe2\x96\x81<s>", ""}) {
           const Ids ids = tokenizer.encode(text, true, true);
