@@ -24,9 +24,7 @@ class CpuBackend : public Backend {
         device_{&pool, &find_cpu_kernels(config.cpu_isa), config.precision,
                 config.options.moe_grouping} {}
 
-  void load_weights() override {
-    weights_ = prefold::load_weights(model_, pool_);
-  }
+  void load_weights() override { weights_ = prefold::load_weights(model_, pool_); }
 
   std::optional<CostModel> measure_costs() override {
     return prefold::measure_costs(device_, model_.config, weights_, config_.kv_type,

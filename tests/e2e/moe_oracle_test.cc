@@ -1,4 +1,5 @@
-// Models with layers of experts against transformers, and the same answers however rows are grouped.
+// Models with layers of experts against transformers, and the same answers however rows are
+// grouped.
 #include "oracle.h"
 #include "varied_requests.h"
 
@@ -26,7 +27,8 @@ TEST_CASE("tiny models with experts agree with transformers") {
   }
 }
 
-TEST_CASE("answers of models with experts do not depend on grouping, batching, threads or kernels") {
+TEST_CASE(
+    "answers of models with experts do not depend on grouping, batching, threads or kernels") {
   JobFolder folder;
   folder.write_lines("in.jsonl", varied_requests(320, 20, 120));
   for (const std::string name : kModels) {

@@ -18,12 +18,9 @@ inline Json read_json(const std::string& path) {
 }
 
 inline Json oracle_request(const Json& test_case, int32_t max_tokens) {
-  Json line = {{"id", test_case["name"]},
-               {"max_tokens", max_tokens},
-               {"temperature", 0},
-               {"logprobs", kOracleTop},
-               {"prompt_logprobs", kOracleTop},
-               {"return_token_ids", true}};
+  Json line = {
+      {"id", test_case["name"]}, {"max_tokens", max_tokens},      {"temperature", 0},
+      {"logprobs", kOracleTop},  {"prompt_logprobs", kOracleTop}, {"return_token_ids", true}};
   if (test_case.contains("messages")) {
     line["messages"] = test_case["messages"];
   } else if (test_case.contains("text")) {
