@@ -5,6 +5,7 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace prefold::cuda {
 
@@ -46,7 +47,8 @@ __device__ void store4(T* at, float4 x) {
   out.v[1] = from_float<T>(x.y);
   out.v[2] = from_float<T>(x.z);
   out.v[3] = from_float<T>(x.w);
-  *reinterpret_cast<FloatVec<T, 4>*>(at) = out;
+  using Bits = std::conditional_t<sizeof(T) == 2, uint64_t, float4>;  // else it may be four stores
+  *reinterpret_cast<Bits*>(at) = *reinterpret_cast<const Bits*>(&out);
 }
 
 }  // namespace prefold::cuda
