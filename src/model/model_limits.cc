@@ -1,7 +1,10 @@
 #include "model/model_limits.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/error.h"
+#include "ops/moe.h"
 
 namespace prefold {
 namespace {
@@ -41,9 +44,10 @@ void check_config(std::string_view path, const ModelConfig& config) {
                     config.head_dim, kMaxHeadDim));
   }
   const MoeConfig& moe = config.moe;
-  if (moe.n_experts > 0 && (moe.n_used < 1 || moe.n_used > moe.n_experts)) {
-    throw FormatError(fmt::format("{}: a row takes {} experts; wanted from 1 to the {} there are",
-                                  path, moe.n_used, moe.n_experts));
+  const int32_t most_used = std::min(moe.n_experts, kMaxUsedExperts);
+  if (moe.n_experts > 0 && (moe.n_used < 1 || moe.n_used > most_used)) {
+    throw FormatError(fmt::format("{}: a row takes {} of {} experts; wanted from 1 to {}", path,
+                                  moe.n_used, moe.n_experts, most_used));
   }
   for (const RopeConfig& rope : config.ropes) check_rope(path, config, rope);
   CHECK(config.layers.size() == static_cast<size_t>(config.n_layers));

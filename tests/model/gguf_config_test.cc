@@ -179,7 +179,7 @@ TEST_CASE("fused tensors are cut apart, experts too, and shapes that do not fit 
                               add_experts(b);
                               b.set_u32("llama.expert_used_count", 7);
                             }),
-                       "f: a row takes 7 experts; wanted from 1 to the 4 there are", FormatError);
+                       "f: a row takes 7 of 4 experts; wanted from 1 to 4", FormatError);
 }
 
 TEST_CASE("features in an architecture that does not have them are refused") {
