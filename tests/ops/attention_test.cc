@@ -318,14 +318,16 @@ TEST_CASE("attention: windows and soft-caps, by segments, flat, row by row and o
                                         {64, 0.0f},
                                         {150, 3.0f},
                                         {900, 0.0f}}) {
-    for (size_t i = 0; i < std::size(kModes) * std::size(kShapes); ++i) {
+    // Each window with a fifth of the modes and shapes, another one each time.
+    const size_t first = seed % 5;
+    for (size_t i = first; i < std::size(kModes) * std::size(kShapes); i += 5) {
       const Mode& mode = kModes[i / std::size(kShapes)];
       const HeadShape& shape = kShapes[i % std::size(kShapes)];
       CAPTURE(window);
       CAPTURE(static_cast<int>(mode.type));
       CAPTURE(shape.n_heads);
       CAPTURE(shape.head_dim);
-      AttentionFixture fixture(shape, mode.type, 400, seed++);
+      AttentionFixture fixture(shape, mode.type, 400, seed + static_cast<uint32_t>(i));
       fixture.window = window;
       fixture.softcap = softcap;
       const TestStep step = random_step(fixture, device_of(one), 1000);
@@ -340,10 +342,11 @@ TEST_CASE("attention: windows and soft-caps, by segments, flat, row by row and o
       for (const CpuKernels* kernels : available_cpu_kernels()) {
         CAPTURE(kernels->isa);
         const Device other{&five, kernels, mode.precision};
-        if (i % 5 != 0 && kernels->isa == "scalar") continue;  // slow
+        if (i / 5 % 5 != 0 && kernels->isa == "scalar") continue;  // slow
         CHECK(same_bits(expected, fixture.run(other, step, step.spans, step.segments)));
       }
     }
+    ++seed;
   }
 }
 
