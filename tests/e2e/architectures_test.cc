@@ -56,7 +56,8 @@ void check_oracle(const std::string& model, const std::string& name) {
 // The oracle's prompts, answered in other ways.
 std::vector<Json> requests_of(const std::string& name) {
   std::vector<Json> lines;
-  for (const Json& test_case : read_json(oracle_of(name))["cases"]) {
+  const Json oracle = read_json(oracle_of(name));
+  for (const Json& test_case : oracle["cases"]) {
     for (const double temperature : {0.0, 1.0}) {
       lines.push_back({{"id", test_case["name"].get<std::string>() + (temperature > 0 ? "+" : "")},
                        {"prompt_token_ids", test_case["prompt_token_ids"]},
