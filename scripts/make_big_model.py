@@ -41,7 +41,7 @@ def add_metadata(writer, n_layers):
     letters = [chr(c) for c in range(33, 127)]
     writer.add_token_list(letters + [f"t{i}" for i in range(VOCAB - len(letters))])
     writer.add_token_types([1] * VOCAB)
-    writer.add_token_merges([])
+    writer.add_token_merges(["t 0"])
     writer.add_add_bos_token(False)
 
 
