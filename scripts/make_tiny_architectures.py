@@ -86,7 +86,7 @@ ARCHITECTURES = {
         embedding_multiplier=1.4, residual_multiplier=0.8, attention_multiplier=0.17,
         logits_scaling=1.5)),
     "olmo2": ("olmo2", dict(tie_word_embeddings=False, intermediate_size=64)),
-    "olmo": ("olmo", dict(clip_qkv=1.5, intermediate_size=48, num_key_value_heads=1)),
+    "olmo": ("olmo", dict(clip_qkv=1.5, intermediate_size=64, num_key_value_heads=1)),
     "gpt2": ("gpt2", dict(
         n_embd=64, n_layer=2, n_head=4, n_positions=256, n_inner=96, vocab_size=VOCAB)),
     "gpt_neox": ("gpt_neox", dict(
