@@ -8,20 +8,10 @@ template <WeightFormat kFormat>
 __global__ void __launch_bounds__(exact::kThreads)
     expert_gemm_exact_kernel(const __grid_constant__ ExpertGemmArgs args) {
   if (static_cast<int>(blockIdx.x) >= *args.n_tiles) return;
-  const int4 tile = reinterpret_cast<const int4*>(args.tiles)[blockIdx.x];  // ExpertTile
-  const int expert = tile.x, first = tile.y, n_rows = tile.z;
-  const int64_t skipped = expert * static_cast<int64_t>(args.experts.n_bytes);
-  GemmExactArgs gemm;  // of this tile alone
-  gemm.n_rows = n_rows;
-  gemm.linear.weight = args.experts.first;
-  gemm.linear.weight.values = static_cast<const char*>(args.experts.first.values) + skipped;
-  gemm.linear.weight.scales = static_cast<const char*>(args.experts.first.scales) + skipped;
-  gemm.out = static_cast<float*>(args.out) + first * args.out_stride;
-  gemm.out_stride = args.out_stride;
-  exact::multiply_tile<kFormat, true>(gemm,
-                                      {static_cast<const float*>(args.x), args.x_stride, first,
-                                       n_rows, args.rows == nullptr ? nullptr : args.rows + first},
-                                      0, blockIdx.y * exact::kTile);
+  const auto [gemm, first, rows] = product_of_tile<GemmExactArgs, float>(args);
+  exact::multiply_tile<kFormat, true>(
+      gemm, {static_cast<const float*>(args.x), args.x_stride, first, gemm.n_rows, rows}, 0,
+      blockIdx.y * exact::kTile);
 }
 
 template <WeightFormat kFormat>

@@ -43,6 +43,30 @@ class RowCopier : private StageCopier<kThreads, kRows, kRowChunks, true> {
   int offsets_[Base::kCount];  // of the thread's rows, in 16 bytes
 };
 
+// The product of a block's tile: its rows, and the matrix of their expert. Gemm: GemmArgs, or
+// GemmExactArgs.
+template <class Gemm>
+struct TileProduct {
+  Gemm gemm;
+  int first_place;
+  const int32_t* rows;  // as ExpertGemmArgs::rows, from first_place on
+};
+
+template <class Gemm, class T>
+__device__ TileProduct<Gemm> product_of_tile(const ExpertGemmArgs& args) {
+  const int4 tile = reinterpret_cast<const int4*>(args.tiles)[blockIdx.x];  // ExpertTile
+  const int expert = tile.x, first = tile.y;
+  const int64_t skipped = expert * static_cast<int64_t>(args.experts.n_bytes);
+  Gemm gemm;
+  gemm.n_rows = tile.z;
+  gemm.linear.weight = args.experts.first;
+  gemm.linear.weight.values = static_cast<const char*>(args.experts.first.values) + skipped;
+  gemm.linear.weight.scales = static_cast<const char*>(args.experts.first.scales) + skipped;
+  gemm.out = static_cast<T*>(args.out) + first * args.out_stride;
+  gemm.out_stride = args.out_stride;
+  return {gemm, first, args.rows == nullptr ? nullptr : args.rows + first};
+}
+
 template <class T, WeightFormat kFormat, class Shape>
 __global__ void __launch_bounds__(Shape::kThreads)
     expert_gemm_kernel(const __grid_constant__ ExpertGemmArgs args) {
@@ -56,19 +80,9 @@ __global__ void __launch_bounds__(Shape::kThreads)
     extern __shared__ __align__(128) char shared[];
     using Stage = GemmStage<Shape, kFormat>;
     using Rows = RowCopier<Shape::kThreads, Shape::kRows, Stage::kRowBytes / 16>;
-    const int4 tile = reinterpret_cast<const int4*>(args.tiles)[blockIdx.x];  // ExpertTile
-    const int expert = tile.x, first = tile.y, n_rows = tile.z;
-    const int64_t skipped = expert * static_cast<int64_t>(args.experts.n_bytes);
-    GemmArgs gemm;  // of this tile alone
-    gemm.n_rows = n_rows;
-    gemm.linear.weight = args.experts.first;
-    gemm.linear.weight.values = static_cast<const char*>(args.experts.first.values) + skipped;
-    gemm.linear.weight.scales = static_cast<const char*>(args.experts.first.scales) + skipped;
-    gemm.out = static_cast<T*>(args.out) + first * args.out_stride;
-    gemm.out_stride = args.out_stride;
+    const auto [gemm, first, rows] = product_of_tile<GemmArgs, T>(args);
     GemmBlock<T, kFormat, Shape>(gemm, 0, blockIdx.y * Shape::kOutputs, shared)
-        .run(Rows(args.x, args.x_stride * 2, args.rows == nullptr ? nullptr : args.rows + first,
-                  first, Shape::kK * 2, n_rows));
+        .run(Rows(args.x, args.x_stride * 2, rows, first, Shape::kK * 2, gemm.n_rows));
   } else {
     __trap();
   }
