@@ -1,37 +1,15 @@
 // The command line: what was typed, parsed and range-checked, nothing resolved.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "run/options.h"
+#include <functional>
 
 namespace prefold {
 
-enum class Command { kRun, kPlan, kBench, kInspect, kTokenize, kRender };
+// Does what was typed and returns the exit status; throws Error.
+using Action = std::function<int()>;
 
-struct BenchOptions {
-  RunOptions run;                      // model, engine and plan; inputs and output are bench's own
-  std::vector<std::string> workloads;  // empty: all
-  uint64_t seed = 1;                   // of the workloads
-  int32_t repeat = 3;
-  bool ablate = false;
-  std::string emit;  // a folder: write the workloads and run nothing
-  std::string json;  // empty: none
-};
-
-struct Args {
-  Command command = Command::kRun;
-  RunOptions run;  // run and plan
-  BenchOptions bench;
-  std::string model;          // inspect, tokenize, render
-  bool decode = false;        // tokenize
-  std::string template_file;  // render
-};
-
-// Prints help or version and returns the exit status, or fills `args` and returns nothing.
-std::optional<int> parse_args(int argc, char** argv, Args& args);
+// The command that was typed with its options. Where there is nothing to run (help, version, a
+// mistake), prints that and gives an action that only returns the exit status.
+Action parse_args(int argc, char** argv);
 
 }  // namespace prefold

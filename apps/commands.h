@@ -1,15 +1,44 @@
-// What each command does. All throw Error for bad input and return the exit status.
+// The commands: what each is told on the command line, and what it does. All throw Error for bad
+// input and return the exit status.
 #pragma once
 
-#include "args.h"
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "run/options.h"
 
 namespace prefold {
+
+struct BenchOptions {
+  RunOptions run;                      // model, engine and plan; inputs and output are bench's own
+  std::vector<std::string> workloads;  // empty: all
+  uint64_t seed = 1;                   // of the workloads
+  int32_t repeat = 3;
+  bool ablate = false;
+  std::string emit;  // a folder: write the workloads and run nothing
+  std::string json;  // empty: none
+};
+
+struct InspectOptions {
+  std::string model;
+};
+
+struct TokenizeOptions {
+  std::string model;
+  bool decode = false;
+};
+
+struct RenderOptions {
+  std::string model;
+  std::string template_file;  // empty: the model's own
+};
 
 int run_command(const RunOptions& options);
 int plan_command(const RunOptions& options);
 int bench_command(const BenchOptions& options);
-int inspect_command(const std::string& model);
-int tokenize_command(const std::string& model, bool decode);
-int render_command(const std::string& model, const std::string& template_file);
+int inspect_command(const InspectOptions& options);
+int tokenize_command(const TokenizeOptions& options);
+int render_command(const RenderOptions& options);
 
 }  // namespace prefold

@@ -61,8 +61,8 @@ std::string read_file(const std::string& path) {
 
 }  // namespace
 
-int tokenize_command(const std::string& model, bool decode) {
-  const Tokenizer tokenizer(open_model(model).tokenizer);
+int tokenize_command(const TokenizeOptions& options) {
+  const Tokenizer tokenizer(open_model(options.model).tokenizer);
   const auto encode_line = [&](Json line) -> Json {
     return {
         {"ids", tokenizer.encode(get_string(member(line, "text")), flag(line, "add_special", true),
@@ -77,14 +77,14 @@ int tokenize_command(const std::string& model, bool decode) {
     }
     return {{"text", tokenizer.decode(ids, flag(line, "skip_special", false))}};
   };
-  return decode ? for_each_line(decode_line) : for_each_line(encode_line);
+  return options.decode ? for_each_line(decode_line) : for_each_line(encode_line);
 }
 
-int render_command(const std::string& model_path, const std::string& template_file) {
-  const ModelFile model = open_model(model_path);
+int render_command(const RenderOptions& options) {
+  const ModelFile model = open_model(options.model);
   TextModel text = make_text_model(model, std::time(nullptr));
-  if (!template_file.empty()) {
-    text.chat_templates = ChatTemplates({{"default", read_file(template_file)}});
+  if (!options.template_file.empty()) {
+    text.chat_templates = ChatTemplates({{"default", read_file(options.template_file)}});
   }
   return for_each_line([&](Json line) -> Json {
     // The line's members are the template's variables; what it leaves open is the model's.
@@ -103,8 +103,8 @@ int render_command(const std::string& model_path, const std::string& template_fi
   });
 }
 
-int inspect_command(const std::string& model) {
-  fmt::print("{}", render_inspection(open_model(model)));
+int inspect_command(const InspectOptions& options) {
+  fmt::print("{}", render_inspection(open_model(options.model)));
   return 0;
 }
 

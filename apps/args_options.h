@@ -1,0 +1,35 @@
+// Declares options on a command: which field each sets, its range, what --help says. A subject of
+// several options has a function of its own, kept in args_<subject>.cc, that the commands call.
+//
+// What an option takes is its type_name: FILE, FOLDER, MODEL, N, BYTES, or the words of add_choice.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "commands.h"
+
+namespace prefold {
+
+// Whole commands; args.cc has their table.
+void add_run_options(CLI::App& app, RunOptions& run);
+void add_plan_command_options(CLI::App& app, RunOptions& run);
+void add_bench_options(CLI::App& app, BenchOptions& bench);
+void add_inspect_options(CLI::App& app, InspectOptions& inspect);
+void add_tokenize_options(CLI::App& app, TokenizeOptions& tokenize);
+void add_render_options(CLI::App& app, RenderOptions& render);
+
+// args_run.cc
+CLI::Option* add_model(CLI::App& app, std::string& model);
+void add_inputs(CLI::App& app, RunOptions& run);
+void add_output_options(CLI::App& app, RunOptions& run);
+void add_max_tokens(CLI::App& app, RunOptions& run);
+void add_sampling_options(CLI::App& app, RunOptions& run);
+
+// args_engine.cc
+void add_plan_options(CLI::App& app, RunOptions& run);
+void add_length_prior(CLI::App& app, RunOptions& run);  // after add_plan_options
+void add_engine_options(CLI::App& app, RunOptions& run);
+void add_ablation_options(CLI::App& app, RunOptions& run);
+
+}  // namespace prefold

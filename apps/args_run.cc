@@ -1,0 +1,106 @@
+// Options of `prefold run` and `prefold plan`: which subjects each has, and those of a job.
+#include <fmt/format.h>
+
+#include "add_choice.h"
+#include "args_options.h"
+
+namespace prefold {
+namespace {
+
+const char kRunExamples[] = R"(
+Examples:
+  prefold run -m model.gguf -i prompts.jsonl -o results.jsonl --report report.json
+  zcat prompts.jsonl.gz | prefold run -m model.gguf -i - -o - > results.jsonl
+  prefold plan -m model.gguf -i prompts.jsonl
+
+An input line, short or as in OpenAI's Batch API:
+  {"id": "q1", "prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
+  {"id": "q2", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+
+Exit status: 0 all answered, 1 some requests failed (see "error" in the results),
+2 the run could not start or finish.)";
+
+}  // namespace
+
+void add_run_options(CLI::App& app, RunOptions& run) {
+  app.footer(kRunExamples);
+  add_model(app, run.model)->required();
+  add_inputs(app, run);
+  add_output_options(app, run);
+  add_sampling_options(app, run);
+  add_plan_options(app, run);
+  add_length_prior(app, run);
+  add_engine_options(app, run);
+  add_ablation_options(app, run);
+}
+
+void add_plan_command_options(CLI::App& app, RunOptions& run) {
+  add_model(app, run.model)->required();
+  add_inputs(app, run);
+  add_max_tokens(app, run);
+  add_plan_options(app, run);
+  add_engine_options(app, run);
+  add_ablation_options(app, run);
+}
+
+CLI::Option* add_model(CLI::App& app, std::string& model) {
+  return app
+      .add_option("-m,--model", model,
+                  "Model: a GGUF file (of one in several files, any), or a Hugging Face folder")
+      ->type_name("MODEL");
+}
+
+void add_inputs(CLI::App& app, RunOptions& run) {
+  app.add_option("-i,--input", run.inputs,
+                 "Prompts, one JSON object a line; may be given several times; - is standard "
+                 "input; .gz and .zst are unpacked")
+      ->required()
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+}
+
+void add_output_options(CLI::App& app, RunOptions& run) {
+  app.option_defaults()->group("Output");
+  app.add_option("-o,--output", run.output, "Results, one JSON object a line; - is standard output")
+      ->required()
+      ->type_name("FILE");
+  app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
+  app.add_option("--report", run.report, "Write a JSON report to this file")->type_name("FILE");
+  app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
+  app.add_flag("--usage-details", run.usage_details,
+               "Write cached_tokens with each result (they depend on the schedule)");
+  app.add_flag("-q,--quiet", run.quiet, "Errors only on standard error");
+}
+
+void add_max_tokens(CLI::App& app, RunOptions& run) {
+  app.add_option("--max-tokens", run.defaults.max_tokens,
+                 "Tokens to answer at most, where a line does not say [up to the context's end]")
+      ->check(CLI::Range(1, INT32_MAX))
+      ->type_name("N");
+}
+
+void add_sampling_options(CLI::App& app, RunOptions& run) {
+  app.option_defaults()->group("Sampling, where a line does not say");
+  const auto otherwise = [](const char* value) {
+    return fmt::format(" [the model's generation_config.json, else {}]", value);
+  };
+  add_max_tokens(app, run);
+  app.add_option("--temperature", run.defaults.temperature, "0 is greedy" + otherwise("1"))
+      ->check(CLI::Range(0.0, 100.0))
+      ->type_name("X");
+  app.add_option(
+         "--top-p", run.defaults.top_p,
+         "Draw from the likeliest tokens that have this probability together" + otherwise("1"))
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("X");
+  app.add_option("--top-k", run.defaults.top_k,
+                 "Draw from this many of the likeliest tokens; 0 is all" + otherwise("0"))
+      ->check(CLI::Range(0, INT32_MAX))
+      ->type_name("N");
+  app.add_option("--seed", run.seed, "Of random draws")->capture_default_str()->type_name("N");
+  add_choice<Pooling>(
+      app, "--pooling", run.pooling, {{"last", Pooling::kLast}, {"mean", Pooling::kMean}},
+      "Of embedding lines: the hidden state of the last token, or the mean of those of all tokens");
+}
+
+}  // namespace prefold
