@@ -90,6 +90,7 @@ struct CudaEngine::Sizes {
   WorkspaceShape workspace;
   StepTableLimits tables;
   SamplerLimits sampler;
+  EmbeddingLimits embeddings;
 
   Sizes(const CudaEngineOptions& options, const ModelConfig& config, const CudaWeights& shapes,
         const GpuInfo& device) {
@@ -111,6 +112,9 @@ struct CudaEngine::Sizes {
     sampler.max_top = options.max_scores_top;
     sampler = with_demands(sampler, options.demands);
 
+    embeddings.max_rows = options.embeds ? options.token_budget : 0;
+    embeddings.n_cols = config.hidden_size;
+
     workspace.type = options.type;
     workspace.max_rows = std::max(options.token_budget, sampler.max_batch);
     workspace.max_logit_rows = sampler.max_batch;
@@ -128,11 +132,11 @@ struct CudaEngine::Sizes {
 
   size_t work_bytes(const ModelConfig& config) const {
     return workspace_bytes(workspace, config) + arena_bytes(step_table_bytes(tables)) +
-           sampler_device_bytes(sampler);
+           sampler_device_bytes(sampler) + embedding_device_bytes(embeddings);
   }
   size_t pinned_bytes() const {
     return StepTableBuilder::kMaxSteps * arena_bytes(step_table_bytes(tables)) +
-           sampler_pinned_bytes(sampler);
+           sampler_pinned_bytes(sampler) + embedding_pinned_bytes(embeddings);
   }
 };
 
@@ -187,6 +191,7 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
       workspace_(allocate_workspace(sizes.workspace, config, work_arena_)),
       tables_(sizes.tables, work_arena_, pinned_arena_),
       sampler_(sizes.sampler, work_arena_, pinned_arena_),
+      embedding_rows_(sizes.embeddings, work_arena_, pinned_arena_),
       context_{config,
                options.type,
                stream_.get(),
@@ -272,6 +277,7 @@ void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
   } else {
     launch_layers();
   }
+  launch_embeddings(layers.activations());
   launch_head(layers.activations());
   sampler_.finish_step(stream_.get());
   check_cuda("record of a step's end", cudaEventRecord(done, stream_.get()));
@@ -280,7 +286,20 @@ void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
 StepTables CudaEngine::upload(const StepPlan& plan, int32_t n_recorded_rows) {
   const Range range("tables");
   sampler_.begin_step(plan, stream_.get());
+  embedding_rows_.begin_step(plan, stream_.get());
   return tables_.upload(plan, n_recorded_rows, n_submitted_, stream_.get());
+}
+
+// In f32, like the stream that they are norms of.
+void CudaEngine::launch_embeddings(const CudaActivations& act) {
+  constexpr int32_t kBatchRows = EmbeddingRows::kBatchRows;
+  for (int32_t first = 0; first < embedding_rows_.n_rows(); first += kBatchRows) {
+    const int32_t n_rows = std::min(kBatchRows, embedding_rows_.n_rows() - first);
+    CudaLogits ops{context_, embedding_rows_.rows() + first};
+    ops.norm_of_rows(act.hidden, {embedding_rows_.normed(), FloatType::kF32, n_rows,
+                                  config_.hidden_size, config_.hidden_size});
+    embedding_rows_.copy_batch(first, n_rows, stream_.get());
+  }
 }
 
 void CudaEngine::launch_head(const CudaActivations& act) {
@@ -303,6 +322,7 @@ StepResult CudaEngine::wait() {
     check_cuda(fmt::format("step {}", flight.step_idx).c_str(),
                cudaEventSynchronize(flight.done.get()));
     sampler_.take_results(result);
+    embedding_rows_.take_results(result);
   }
   ++n_taken_;
   return result;

@@ -22,6 +22,7 @@
 #include "cuda/cuda_weights.h"
 #include "cuda/cuda_workspace.h"
 #include "cuda/device.h"
+#include "cuda/embedding_rows.h"
 #include "cuda/sampler.h"
 #include "cuda/step_graphs.h"
 #include "engine/engine.h"
@@ -43,6 +44,7 @@ struct CudaEngineOptions {
   int32_t max_slots = 0;       // slots of a plan are below that
   int32_t max_items = 0;       // samples and scores of a step
   int32_t max_scores_top = 0;  // the most that a ScoreRow asks for
+  bool embeds = false;         // plans have sums and embeds
 };
 
 // Throws Error naming what of the model the kernels cannot take. Matrices: plan_weights.
@@ -57,7 +59,7 @@ int32_t most_measured_output_rows(const CudaEngineOptions& options);
 // Bytes that an engine takes. A job is not needed to know about: without demands, those of one that
 // changes no logits.
 struct CudaEngineBytes {
-  size_t work = 0;    // device memory: activations, tables, sampling
+  size_t work = 0;    // device memory: activations, tables, sampling, embeddings
   size_t kv = 0;      // device memory
   size_t pinned = 0;  // of the host
 };
@@ -102,6 +104,7 @@ class CudaEngine : public Engine {
   void allocate_kv(const CudaEngineOptions& options);
   void launch(const StepPlan& plan, cudaEvent_t done);
   StepTables upload(const StepPlan& plan, int32_t n_recorded_rows);
+  void launch_embeddings(const CudaActivations& act);
   void launch_head(const CudaActivations& act);
 
   const ModelConfig& config_;
@@ -112,6 +115,7 @@ class CudaEngine : public Engine {
   CudaWorkspace workspace_;
   StepTableBuilder tables_;
   Sampler sampler_;
+  EmbeddingRows embedding_rows_;
   std::optional<CublasHandle> cublas_;
   CublasChoice cublas_choice_;
   CudaContext context_;

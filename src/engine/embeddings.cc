@@ -25,36 +25,23 @@ void Embeddings::run(const StepPlan& plan, ConstRows hidden, Workspace& workspac
       const float* row = normed.row(embed.row);
       result.embeds.emplace_back(row, row + normed.n_cols);
     } else {
-      const std::vector<double>& sum = sums_[embed.sum_slot];
+      const std::vector<double>& sum = sums_.of(embed.sum_slot);
       result.embeds.emplace_back(sum.begin(), sum.end());
     }
   }
   times.elementwise += timer.seconds();
 }
 
-// Sums that others start from are written by no one in this step, so that all can be made at once;
-// columns are cut into items, rows never.
+// Columns are cut into items, rows never.
 void Embeddings::add_rows(const StepPlan& plan, const Rows& normed) {
   constexpr int32_t kItemCols = 256;
-  for (const SumRows& sum : plan.sums) {
-    if (sum.slot >= static_cast<int32_t>(sums_.size())) sums_.resize(sum.slot + 1);
-    sums_[sum.slot].resize(normed.n_cols);
-  }
+  sums_.prepare(plan.sums, normed.n_cols);
   const int32_t n_blocks = (normed.n_cols + kItemCols - 1) / kItemCols;
   device_.pool->parallel_for(std::ssize(plan.sums) * n_blocks, [&](int64_t item, int32_t) {
     const SumRows& sum = plan.sums[item / n_blocks];
     const auto begin = static_cast<int32_t>(item % n_blocks) * kItemCols;
-    const int32_t n_cols = std::min(kItemCols, normed.n_cols - begin);
-    double* const to = sums_[sum.slot].data() + begin;
-    if (sum.from == SumRows::kFromZero) {
-      std::fill_n(to, n_cols, 0.0);
-    } else if (sum.from != sum.slot) {
-      std::copy_n(sums_[sum.from].data() + begin, n_cols, to);
-    }
-    for (int32_t row = sum.first_row; row < sum.first_row + sum.n_rows; ++row) {
-      const float* const x = normed.row(row) + begin;
-      for (int32_t i = 0; i < n_cols; ++i) to[i] += x[i];
-    }
+    sums_.add(sum, normed.row(sum.first_row), normed.stride, begin,
+              std::min(kItemCols, normed.n_cols - begin));
   });
 }
 

@@ -1,13 +1,9 @@
 // The end of a step for those who want hidden states: rows after the final norm, and sums of them
 // (StepPlan::embeds and ::sums).
-//
-// A sum adds its rows in order, in f64: its bits do not depend on the steps that it was cut into,
-// nor on who else started from the sum of a shared prefix (invariant I6).
 #pragma once
 
-#include <vector>
-
 #include "engine/engine.h"
+#include "engine/hidden_sums.h"
 #include "model/transformer.h"
 #include "plan/step_plan.h"
 
@@ -29,7 +25,7 @@ class Embeddings {
   Device device_;
   const ModelConfig& config_;
   const Weights& weights_;
-  std::vector<std::vector<double>> sums_;  // by slot
+  HiddenSums sums_;
 };
 
 }  // namespace prefold

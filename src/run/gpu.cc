@@ -88,6 +88,7 @@ class GpuBackend : public Backend {
     options.max_items = most_items_of_step(job, limits.token_budget);
     options.max_scores_top =
         std::max(0, *std::max_element(job.score_top.begin(), job.score_top.end()));
+    options.embeds = !job.embeds.empty();
     nlohmann::ordered_json cublas_key;
     if (cuda::uses_cublas(options)) {
       cublas_key = prefold::cublas_key(gpu_, type_, cuda::most_measured_rows(options),

@@ -107,11 +107,8 @@ int32_t checked_max_tokens(const Request& request, const Prompts& prompts,
   return max_tokens;
 }
 
-// Throws RequestError unless this run can make embeddings of such a line.
-void check_embedding(const EmbeddingParams& params, int32_t hidden_size, const RunConfig& config) {
-  if (config.backend == BackendKind::kCuda) {
-    throw RequestError("unsupported_url", "embeddings are not computed on a GPU; use --device cpu");
-  }
+// Throws RequestError unless this model's embeddings are as wanted.
+void check_embedding(const EmbeddingParams& params, int32_t hidden_size) {
   if (params.dimensions.value_or(0) > hidden_size) {
     throw RequestError("invalid_value",
                        fmt::format("\"dimensions\" is {}; this model's embeddings have {}",
@@ -162,7 +159,7 @@ void read_and_tokenise(const RequestReader& reader, const TextModel& text, const
   if (request == nullptr) return;
   try {
     check_token_ids_of(*request, text.tokenizer.vocab_size());
-    if (request->embedding) check_embedding(*request->embedding, text.hidden_size, config);
+    if (request->embedding) check_embedding(*request->embedding, text.hidden_size);
     line.prompts = std::visit(Encode{*request, text}, request->prompt);
     request->params.max_tokens = checked_max_tokens(*request, line.prompts, config);
   } catch (const RequestError& error) {

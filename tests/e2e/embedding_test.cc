@@ -1,11 +1,7 @@
 // Embedding lines against transformers, and their bits however the work is batched.
-#include <cmath>
-#include <map>
-
-#include "job_fixture.h"
+#include "embedding_fixture.h"
 #include "kernels/cpu/kernels.h"
 #include "oracle.h"
-#include "varied_requests.h"
 
 using namespace prefold;
 
@@ -13,7 +9,6 @@ namespace {
 
 constexpr const char* kModel = "tests/data/models/tiny_bpe.gguf";
 constexpr int32_t kHidden = 128;
-constexpr int32_t kVocabulary = 512;
 
 RunOptions options_for(Pooling pooling) {
   RunOptions options;
@@ -23,58 +18,6 @@ RunOptions options_for(Pooling pooling) {
   options.max_model_len = 512;
   options.pooling = pooling;
   return options;
-}
-
-Json embedding_line(const std::string& id, const Json& body) {
-  return {{"custom_id", id}, {"method", "POST"}, {"url", "/v1/embeddings"}, {"body", body}};
-}
-
-// The bodies of answered lines by custom_id.
-std::map<std::string, Json> bodies_of(const std::vector<std::string>& lines) {
-  std::map<std::string, Json> bodies;
-  for (const std::string& text : lines) {
-    const Json line = Json::parse(text);
-    REQUIRE(bodies.emplace(line["custom_id"], line["response"]["body"]).second);
-  }
-  return bodies;
-}
-
-void check_unit_vector(const Json& ours, const Json& wanted) {
-  REQUIRE(ours.size() == wanted.size());
-  double squares = 0.0;
-  for (size_t i = 0; i < ours.size(); ++i) {
-    CHECK(std::abs(ours[i].get<double>() - wanted[i].get<double>()) < 2e-5);
-    squares += ours[i].get<double>() * ours[i].get<double>();
-  }
-  CHECK(squares == doctest::Approx(1.0).epsilon(1e-6));
-}
-
-// Short and long inputs that share beginnings, one a line or several, among other lines.
-std::vector<Json> mixed_lines() {
-  std::vector<Json> lines = varied_requests(kVocabulary, 30, 200);
-  std::mt19937 random(5);
-  std::vector<std::vector<int32_t>> inputs;
-  for (int i = 0; i < 40; ++i) {
-    std::vector<int32_t> ids;
-    if (!inputs.empty() && random() % 4 > 0) {
-      const std::vector<int32_t>& other = inputs[random() % inputs.size()];
-      ids.assign(other.begin(), other.begin() + static_cast<int>(random() % (other.size() + 1)));
-    }
-    for (int n = 1 + static_cast<int>(random() % 70); n > 0; --n) {
-      ids.push_back(static_cast<int32_t>(260 + random() % 40));
-    }
-    inputs.push_back(ids);
-  }
-  for (size_t i = 0, line = 0; i < inputs.size(); ++line) {
-    Json input = Json::array();
-    for (size_t n = 1 + random() % 4; n > 0 && i < inputs.size(); --n) input.push_back(inputs[i++]);
-    lines.push_back(embedding_line("e" + std::to_string(line), {{"input", input}}));
-    lines.push_back(embedding_line(
-        "p" + std::to_string(line),
-        {{"input", input[0]}, {"encoding_format", "base64"}, {"dimensions", 7 + line}}));
-  }
-  std::shuffle(lines.begin(), lines.end(), random);
-  return lines;
 }
 
 }  // namespace
@@ -118,12 +61,13 @@ TEST_CASE("embeddings of a tiny model agree with transformers, last token and me
 
 TEST_CASE("an embedding has the same bits however the work is batched, among other lines") {
   JobFolder folder;
-  folder.write_lines("in.jsonl", mixed_lines());
+  const std::vector<Json> lines = mixed_lines(30, 40);
+  folder.write_lines("in.jsonl", lines);
   for (const Pooling pooling : {Pooling::kLast, Pooling::kMean}) {
     CAPTURE(pooling == Pooling::kMean);
     const RunOptions base = options_for(pooling);
     const std::vector<std::string> expected = folder.answers(base);
-    REQUIRE(expected.size() == mixed_lines().size());
+    REQUIRE(expected.size() == lines.size());
     for (const std::string& line : expected) REQUIRE(line.find("\"error\":{") == std::string::npos);
     const auto check_same = [&](auto change) {
       RunOptions options = base;
