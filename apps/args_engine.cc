@@ -4,6 +4,7 @@
 
 #include "add_choice.h"
 #include "args_options.h"
+#include "option_checks.h"
 
 namespace prefold {
 
@@ -14,16 +15,16 @@ void add_plan_options(CLI::App& app, RunOptions& run) {
       {{"tree", Sharing::kTree}, {"none", Sharing::kNone}, {"lru", Sharing::kLru}},
       "tree: compute each shared prefix once; none: every prompt by itself; lru: reuse "
       "blocks that happen to be in memory still, as servers do");
-  app.add_option(
-         "--kv-memory", run.kv_memory_bytes,
-         "Bytes of KV cache at most, e.g. 512MB or 6GB [60 % of the memory available; 90 % of "
-         "what weights and steps leave of a GPU's]")
-      ->transform(CLI::AsSizeValue(false))
+  app.add_option("--kv-memory", run.kv_memory_bytes,
+                 "Memory of the KV cache at most, e.g. 512MB or 6GB, of 1024 each [60 % of the "
+                 "memory available; 90 % of "
+                 "what weights and steps leave of a GPU's]")
+      ->transform(byte_size())
       ->type_name("BYTES");
   app.add_option("--max-model-len", run.max_model_len,
                  "Tokens of prompt and answer together at most [the model's context, or what the "
                  "KV cache holds]")
-      ->check(CLI::Range(1, INT32_MAX))
+      ->check(number_in(1, INT32_MAX))
       ->type_name("N");
 }
 
@@ -47,7 +48,7 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
                  fmt::format("Tokens of prefill and decode that one step may process [by the cost "
                              "model; {} on a GPU]",
                              kGpuTokenBudget))
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(number_in(1, 1 << 20))
       ->type_name("N");
   app.add_option("--cost-model", run.cost_model,
                  "What steps cost, a JSON file: it decides how many tokens a step takes and which "
@@ -67,10 +68,13 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
       "bits where weights or the KV cache are quantised, on a GPU in the 16 bits of --kv-type")
       ->default_str("exact; fast on a GPU");
   app.add_option("--threads", run.threads, "Threads [all this process may use]")
-      ->check(CLI::Range(1, 1024))
+      ->check(number_in(1, 1024))
       ->type_name("N");
-  app.add_option("--cpu-isa", run.cpu_isa, "Kernels: auto, scalar, avx2, avx512 or avx512vnni")
-      ->capture_default_str();
+  app.add_option(
+         "--cpu-isa", run.cpu_isa,
+         "The CPU kernels to use, at most what this processor can do; answers stay the same")
+      ->capture_default_str()
+      ->type_name("auto|scalar|avx2|avx512|avx512vnni");
 }
 
 // What the parts of the plan bring can be measured by turning them off; answers stay the same.

@@ -18,6 +18,8 @@ void add_bench_options(CLI::App& app, BenchOptions& bench);
 void add_inspect_options(CLI::App& app, InspectOptions& inspect);
 void add_tokenize_options(CLI::App& app, TokenizeOptions& tokenize);
 void add_render_options(CLI::App& app, RenderOptions& render);
+void add_completions_options(CLI::App& app, CompletionsOptions& completions);
+void add_man_options(CLI::App& app, ManOptions& man);
 
 // args_run.cc
 CLI::Option* add_model(CLI::App& app, std::string& model);

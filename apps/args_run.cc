@@ -3,29 +3,47 @@
 
 #include "add_choice.h"
 #include "args_options.h"
+#include "job_file.h"
+#include "option_checks.h"
 
 namespace prefold {
 namespace {
 
-const char kRunExamples[] = R"(
-Examples:
+const char kRunExamples[] =
+    R"(Examples:
   prefold run -m model.gguf -i prompts.jsonl -o results.jsonl --report report.json
+  prefold run -m Qwen3-4B/ -i a.jsonl -i b.jsonl.gz -o results.jsonl --temperature 0
   zcat prompts.jsonl.gz | prefold run -m model.gguf -i - -o - > results.jsonl
-  prefold plan -m model.gguf -i prompts.jsonl
+  prefold run --config nightly.toml
 
-An input line, short or as in OpenAI's Batch API:
-  {"id": "q1", "prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
+A line of input, short or as in OpenAI's Batch API:
+  {"id": "q1", "prompt": "The capital of France is", "max_tokens": 8}
   {"id": "q2", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+  {"custom_id": "q3", "method": "POST", "url": "/v1/chat/completions",
+   "body": {"messages": [{"role": "user", "content": "Hello!"}]}}
 
 Exit status: 0 all answered, 1 some requests failed (see "error" in the results),
 2 the run could not start or finish.)";
 
+const char kRunDescription[] =
+    "\n\nEach line of input becomes one line of output, written as soon as its request is "
+    "finished. A "
+    "line that cannot be answered becomes a line with an \"error\"; the others are answered.";
+
+const char kPlanDescription[] =
+    "\n\nPrints the prefixes that most prompts share, how many tokens a run would compute and "
+    "reuse, "
+    "and its steps, memory and time. Reads the model's vocabulary, not its weights.";
+
 }  // namespace
 
 void add_run_options(CLI::App& app, RunOptions& run) {
+  app.description(app.get_description() + kRunDescription);
   app.footer(kRunExamples);
+  app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
   add_inputs(app, run);
+  add_job_file(app);
   add_output_options(app, run);
   add_sampling_options(app, run);
   add_plan_options(app, run);
@@ -35,8 +53,12 @@ void add_run_options(CLI::App& app, RunOptions& run) {
 }
 
 void add_plan_command_options(CLI::App& app, RunOptions& run) {
+  app.description(app.get_description() + kPlanDescription);
+  app.footer("Examples:\n  prefold plan -m model.gguf -i prompts.jsonl");
+  app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
   add_inputs(app, run);
+  add_job_file(app);
   add_max_tokens(app, run);
   add_plan_options(app, run);
   add_engine_options(app, run);
@@ -45,15 +67,17 @@ void add_plan_command_options(CLI::App& app, RunOptions& run) {
 
 CLI::Option* add_model(CLI::App& app, std::string& model) {
   return app
-      .add_option("-m,--model", model,
-                  "Model: a GGUF file (of one in several files, any), or a Hugging Face folder")
+      .add_option(
+          "-m,--model", model,
+          "A GGUF file (of a model in several files, any one of them), or a Hugging Face folder "
+          "with config.json, safetensors and tokenizer.json")
       ->type_name("MODEL");
 }
 
 void add_inputs(CLI::App& app, RunOptions& run) {
   app.add_option("-i,--input", run.inputs,
-                 "Prompts, one JSON object a line; may be given several times; - is standard "
-                 "input; .gz and .zst are unpacked")
+                 "Prompts, one JSON object a line (see below); may be given several times; - is "
+                 "standard input; .gz and .zst are unpacked")
       ->required()
       ->allow_extra_args(false)
       ->type_name("FILE");
@@ -74,8 +98,8 @@ void add_output_options(CLI::App& app, RunOptions& run) {
 
 void add_max_tokens(CLI::App& app, RunOptions& run) {
   app.add_option("--max-tokens", run.defaults.max_tokens,
-                 "Tokens to answer at most, where a line does not say [up to the context's end]")
-      ->check(CLI::Range(1, INT32_MAX))
+                 "Tokens of an answer at most, where a line does not say [up to the context's end]")
+      ->check(number_in(1, INT32_MAX))
       ->type_name("N");
 }
 
@@ -85,19 +109,23 @@ void add_sampling_options(CLI::App& app, RunOptions& run) {
     return fmt::format(" [the model's generation_config.json, else {}]", value);
   };
   add_max_tokens(app, run);
-  app.add_option("--temperature", run.defaults.temperature, "0 is greedy" + otherwise("1"))
-      ->check(CLI::Range(0.0, 100.0))
+  app.add_option("--temperature", run.defaults.temperature,
+                 "How random the draws are; 0: none, always the likeliest token" + otherwise("1"))
+      ->check(number_in(0.0, 100.0))
       ->type_name("X");
   app.add_option(
          "--top-p", run.defaults.top_p,
          "Draw from the likeliest tokens that have this probability together" + otherwise("1"))
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0.0, 1.0))
       ->type_name("X");
   app.add_option("--top-k", run.defaults.top_k,
                  "Draw from this many of the likeliest tokens; 0 is all" + otherwise("0"))
-      ->check(CLI::Range(0, INT32_MAX))
+      ->check(number_in(0, INT32_MAX))
       ->type_name("N");
-  app.add_option("--seed", run.seed, "Of random draws")->capture_default_str()->type_name("N");
+  app.add_option("--seed", run.seed, "Of random draws")
+      ->check(number_in<uint64_t>(0, UINT64_MAX))
+      ->capture_default_str()
+      ->type_name("N");
   add_choice<Pooling>(
       app, "--pooling", run.pooling, {{"last", Pooling::kLast}, {"mean", Pooling::kMean}},
       "Of embedding lines: the hidden state of the last token, or the mean of those of all tokens");

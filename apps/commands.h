@@ -34,11 +34,21 @@ struct RenderOptions {
   std::string template_file;  // empty: the model's own
 };
 
+enum class Shell { kBash, kZsh, kFish };
+
+struct CompletionsOptions {
+  Shell shell = Shell::kBash;
+};
+
+struct ManOptions {};
+
 int run_command(const RunOptions& options);
 int plan_command(const RunOptions& options);
 int bench_command(const BenchOptions& options);
 int inspect_command(const InspectOptions& options);
 int tokenize_command(const TokenizeOptions& options);
 int render_command(const RenderOptions& options);
+int completions_command(const CompletionsOptions& options);
+int man_command(const ManOptions& options);
 
 }  // namespace prefold

@@ -4,7 +4,8 @@
 #                ON    built; an error where no toolkit is found
 #                OFF   not built
 #
-# Sets prefold_cuda to TRUE or FALSE. What links the target `cuda` gets the definition PREFOLD_CUDA.
+# Sets prefold_cuda to TRUE or FALSE, and prefold_cuda_missing to the reason for the latter. What
+# links the target `cuda` gets the definition PREFOLD_CUDA.
 set(PREFOLD_CUDA AUTO CACHE STRING
     "Build the CUDA engine: AUTO (where a toolkit is found), ON, OFF")
 set_property(CACHE PREFOLD_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -33,26 +34,26 @@ endmacro()
 
 set(prefold_cuda FALSE)
 if(NOT PREFOLD_CUDA)
-  message(STATUS "CUDA engine: not built (PREFOLD_CUDA=${PREFOLD_CUDA})")
+  set(prefold_cuda_missing "PREFOLD_CUDA=${PREFOLD_CUDA}")
 elseif(PREFOLD_SANITIZE)
   # AddressSanitizer's reserved addresses are in the way of a CUDA context, and it does not see
   # device memory; the emulator checks every access of the kernels instead (docs/gpu.md).
   if(NOT PREFOLD_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "PREFOLD_CUDA=${PREFOLD_CUDA}: there is no CUDA engine in sanitizer builds")
   endif()
-  message(STATUS "CUDA engine: not built (sanitizers)")
+  set(prefold_cuda_missing "sanitizers")
 else()
   prefold_find_cuda()
   if(NOT prefold_cuda_missing)
     set(prefold_cuda TRUE)
-  elseif(PREFOLD_CUDA STREQUAL "AUTO")
-    message(STATUS "CUDA engine: not built (${prefold_cuda_missing})")
-  else()
+  elseif(NOT PREFOLD_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "PREFOLD_CUDA=${PREFOLD_CUDA}, but ${prefold_cuda_missing}")
   endif()
 endif()
 
-if(prefold_cuda)
+if(NOT prefold_cuda)
+  message(STATUS "CUDA engine: not built (${prefold_cuda_missing})")
+else()
   # PTX only: the driver compiles it for the GPU at hand at the first start and keeps the result,
   # any GPU from 7.5 on is served, and the emulator reads nothing else. Machine code for three
   # architectures would double the time of every build; scripts/gpu_registers.py makes it, to see
