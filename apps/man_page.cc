@@ -126,7 +126,7 @@ quiet = true
 .fi
 .RE
 .PP
-Of TOML, tables, dates and texts of several lines are not used.
+Tables and dates of TOML are not used.
 )";
 
 constexpr std::string_view kExitStatus = R"(.SH EXIT STATUS
