@@ -45,6 +45,9 @@ void add_commands(CLI::App& app, Action& action) {
   add_command(app, action, "run", "Answer all prompts", add_run_options, run_command);
 
   // Before a run.
+  add_command(app, action, "check",
+              "Find every problem of the input's lines, with or without a model",
+              add_check_options, check_command);
   add_command(app, action, "plan", "Show what prompts share and what a run would compute",
               add_plan_command_options, plan_command);
 

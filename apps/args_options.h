@@ -14,6 +14,7 @@ namespace prefold {
 // Whole commands; args.cc has their table.
 void add_run_options(CLI::App& app, RunOptions& run);
 void add_plan_command_options(CLI::App& app, RunOptions& run);
+void add_check_options(CLI::App& app, CheckOptions& check);
 void add_bench_options(CLI::App& app, BenchOptions& bench);
 void add_inspect_options(CLI::App& app, InspectOptions& inspect);
 void add_tokenize_options(CLI::App& app, TokenizeOptions& tokenize);
@@ -23,7 +24,7 @@ void add_man_options(CLI::App& app, ManOptions& man);
 
 // args_run.cc
 CLI::Option* add_model(CLI::App& app, std::string& model);
-void add_inputs(CLI::App& app, RunOptions& run);
+void add_inputs(CLI::App& app, std::vector<std::string>& inputs);  // patterns expanded
 void add_output_options(CLI::App& app, RunOptions& run);
 void add_max_tokens(CLI::App& app, RunOptions& run);
 void add_sampling_options(CLI::App& app, RunOptions& run);

@@ -1,10 +1,12 @@
-// Options of `prefold run` and `prefold plan`: which subjects each has, and those of a job.
+// Options of `prefold run`, `prefold plan` and `prefold check`: which subjects each has, and those
+// of a job.
 #include <fmt/format.h>
 
 #include "add_choice.h"
 #include "args_options.h"
 #include "job_file.h"
 #include "option_checks.h"
+#include "io/input_paths.h"
 
 namespace prefold {
 namespace {
@@ -35,6 +37,17 @@ const char kPlanDescription[] =
     "reuse, "
     "and its steps, memory and time. Reads the model's vocabulary, not its weights.";
 
+const char kCheckDescription[] =
+    "\n\nReads lines as a run does, on all threads and in little memory, and prints each problem as "
+    "FILE:LINE: MESSAGE [CODE]; a summary goes to standard error.";
+
+const char kCheckExamples[] = R"(
+Examples:
+  prefold check -i prompts.jsonl
+  prefold check -i 'day/*.jsonl' -m model.gguf
+
+Exit status: 0 no problems, 1 some lines have problems, 2 a file could not be read.)";
+
 }  // namespace
 
 void add_run_options(CLI::App& app, RunOptions& run) {
@@ -42,7 +55,7 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   app.footer(kRunExamples);
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
-  add_inputs(app, run);
+  add_inputs(app, run.inputs);
   add_job_file(app);
   add_output_options(app, run);
   add_sampling_options(app, run);
@@ -57,12 +70,26 @@ void add_plan_command_options(CLI::App& app, RunOptions& run) {
   app.footer("Examples:\n  prefold plan -m model.gguf -i prompts.jsonl");
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
-  add_inputs(app, run);
+  add_inputs(app, run.inputs);
   add_job_file(app);
   add_max_tokens(app, run);
   add_plan_options(app, run);
   add_engine_options(app, run);
   add_ablation_options(app, run);
+}
+
+void add_check_options(CLI::App& app, CheckOptions& check) {
+  app.description(app.get_description() + kCheckDescription);
+  app.footer(kCheckExamples);
+  app.option_defaults()->group("Model and prompts");
+  add_inputs(app, check.inputs);
+  add_model(app, check.model)
+      ->description(
+          "Check also what depends on the model: token ids, chat templates, and that prompts fit "
+          "its context");
+  app.add_option("--threads", check.threads, "Threads [all this process may use]")
+      ->check(number_in(1, 1024))
+      ->type_name("N");
 }
 
 CLI::Option* add_model(CLI::App& app, std::string& model) {
@@ -74,10 +101,15 @@ CLI::Option* add_model(CLI::App& app, std::string& model) {
       ->type_name("MODEL");
 }
 
-void add_inputs(CLI::App& app, RunOptions& run) {
-  app.add_option("-i,--input", run.inputs,
-                 "Prompts, one JSON object a line (see below); may be given several times; - is "
-                 "standard input; .gz and .zst are unpacked")
+void add_inputs(CLI::App& app, std::vector<std::string>& inputs) {
+  const auto take = [&inputs](const std::vector<std::string>& typed) {
+    inputs = expand_input_paths(typed);
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "-i,--input", take,
+         "Prompts, one JSON object a line; may be given several times; a pattern in quotes "
+         "('day/*.jsonl') stands for all files that match; - is standard input; .gz and .zst are "
+         "unpacked")
       ->required()
       ->allow_extra_args(false)
       ->type_name("FILE");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,12 @@ struct BenchOptions {
   bool ablate = false;
   std::string emit;  // a folder: write the workloads and run nothing
   std::string json;  // empty: none
+};
+
+struct CheckOptions {
+  std::vector<std::string> inputs;
+  std::string model;  // empty: none
+  std::optional<int32_t> threads;
 };
 
 struct InspectOptions {
@@ -44,6 +51,7 @@ struct ManOptions {};
 
 int run_command(const RunOptions& options);
 int plan_command(const RunOptions& options);
+int check_command(const CheckOptions& options);
 int bench_command(const BenchOptions& options);
 int inspect_command(const InspectOptions& options);
 int tokenize_command(const TokenizeOptions& options);

@@ -186,6 +186,21 @@ bool is_zstd(std::string_view magic) {
   return (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 && magic.substr(1) == "\x2a\x4d\x18";
 }
 
+struct Signature {
+  std::string_view magic;
+  const char* what;
+};
+
+// Formats that a file of prompts is likely to come in, none of them lines of JSON.
+constexpr Signature kOtherFormats[] = {
+    {"\xfd\x37\x7a\x58", "it is compressed with xz; gzip and zstd are unpacked"},
+    {"BZh", "it is compressed with bzip2; gzip and zstd are unpacked"},
+    {"PK\x03\x04", "it is a zip archive; gzip and zstd are unpacked"},
+    {"PAR1", "it is a Parquet file; expected lines of JSON"},
+    {"\xff\xfe", "it is UTF-16 text; expected UTF-8"},
+    {"\xfe\xff", "it is UTF-16 text; expected UTF-8"},
+};
+
 }  // namespace
 
 std::unique_ptr<ByteSource> open_byte_source(const std::string& path) {
@@ -193,6 +208,11 @@ std::unique_ptr<ByteSource> open_byte_source(const std::string& path) {
   const std::string_view magic = raw->peek_magic();
   if (is_gzip(magic)) return std::make_unique<GzipSource>(std::move(raw));
   if (is_zstd(magic)) return std::make_unique<ZstdSource>(std::move(raw));
+  for (const Signature& other : kOtherFormats) {
+    if (magic.starts_with(other.magic)) {
+      throw Error(fmt::format("cannot read {}: {}", raw->name(), other.what));
+    }
+  }
   return raw;
 }
 

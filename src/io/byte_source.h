@@ -18,7 +18,7 @@ class ByteSource {
 
 // Opens `path`; "-" is standard input, which is left open. gzip may have several members, zstd
 // several frames (windows up to 128 MiB). Throws Error naming the path: missing, unreadable, a
-// directory.
+// directory, or by its first bytes another format (xz, bzip2, zip, Parquet, UTF-16).
 std::unique_ptr<ByteSource> open_byte_source(const std::string& path);
 
 }  // namespace prefold

@@ -130,6 +130,12 @@ Json parse_json_line(std::string_view text) {
                        fmt::format("byte {} (0x{:02x}) is not valid UTF-8", n_valid + 1,
                                    static_cast<unsigned char>(text[n_valid])));
   }
+  // A JSON file that is laid out over several lines begins so.
+  const size_t first = text.find_first_not_of(" \t");
+  if (first != std::string_view::npos && (text.substr(first) == "[" || text.substr(first) == "{")) {
+    invalid_json(fmt::format("the line is only {}; expected one whole JSON object a line",
+                             show_text(text.substr(first))));
+  }
   DocumentBuilder builder;
   Json::sax_parse(text.data(), text.data() + text.size(), &builder);
   Json document = builder.take();

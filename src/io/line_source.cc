@@ -23,7 +23,9 @@ void check_readable(const std::string& path) {
     throw Error(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
   }
   if (S_ISDIR(status.st_mode)) {
-    throw Error(fmt::format("cannot read {}: it is a directory", path));
+    throw Error(
+        fmt::format("cannot read {0}: it is a directory; name its files, e.g. '{0}/*.jsonl'",
+                    path.ends_with('/') ? path.substr(0, path.size() - 1) : path));
   }
 }
 

@@ -1,8 +1,6 @@
 #include "io/parameter_names.h"
 
 #include <algorithm>
-#include <array>
-#include <vector>
 
 #include "base/error.h"
 
@@ -85,32 +83,68 @@ constexpr Unsupported kUnsupported[] = {
     {"truncate_prompt_tokens", nullptr, ""},
     {"verbosity", nullptr, ""},
     {"web_search_options", nullptr, ""},
+    // Samplers of other servers.
+    {"bad_words_ids", nullptr, ""},
+    {"dry_multiplier", nullptr, ""},
+    {"grammar", nullptr, ""},
+    {"json_schema", nullptr, ""},
+    {"mirostat", nullptr, ""},
+    {"mirostat_eta", nullptr, ""},
+    {"mirostat_tau", nullptr, ""},
+    {"no_repeat_ngram_size", nullptr, ""},
+    {"num_beams", nullptr, ""},
+    {"top_a", nullptr, ""},
+    {"typical_p", nullptr, ""},
+    {"xtc_probability", nullptr, ""},
+    {"xtc_threshold", nullptr, ""},
 };
 
-// Levenshtein distance; both names are short.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
+struct Alias {
+  std::string_view name;
+  std::string_view means;
+};
 
-constexpr size_t kLongestKnownName = 40;
+// Names that other tools have for a parameter (Transformers, TGI, llama.cpp, Ollama, Anthropic).
+constexpr Alias kAliases[] = {
+    {"do_sample", "temperature"},
+    {"temp", "temperature"},
+    {"max_new_tokens", "max_tokens"},
+    {"max_output_tokens", "max_tokens"},
+    {"max_gen_toks", "max_tokens"},
+    {"max_length", "max_tokens"},
+    {"n_predict", "max_tokens"},
+    {"num_predict", "max_tokens"},
+    {"min_new_tokens", "min_tokens"},
+    {"min_length", "min_tokens"},
+    {"num_return_sequences", "n"},
+    {"num_completions", "n"},
+    {"nucleus_p", "top_p"},
+    {"random_seed", "seed"},
+    {"sampling_seed", "seed"},
+    {"rep_pen", "repetition_penalty"},
+    {"repeat_penalty", "repetition_penalty"},
+    {"stop_sequences", "stop"},
+    {"stop_sequence", "stop"},
+    {"stop_strings", "stop"},
+    {"stop_words", "stop"},
+    {"eos_token_id", "stop_token_ids"},
+    {"ignore_eos_token", "ignore_eos"},
+    {"n_probs", "logprobs"},
+    {"return_full_text", "echo"},
+    {"system", "messages"},
+    {"system_prompt", "messages"},
+};
+
+// Where clients and servers have an object with parameters in it.
+constexpr std::string_view kParameterObjects[] = {
+    "extra_body", "generation_config",   "generation_kwargs", "options",
+    "parameters", "sampling_parameters", "sampling_params",
+};
 
 }  // namespace
 
 bool accept_without_effect(const Field& field) {
-  if (std::find(std::begin(kIgnored), std::end(kIgnored), field.name) != std::end(kIgnored)) {
-    return true;
-  }
+  if (is_without_effect(field.name)) return true;
   const auto* found =
       std::find_if(std::begin(kUnsupported), std::end(kUnsupported),
                    [&](const Unsupported& entry) { return entry.name == field.name; });
@@ -125,18 +159,25 @@ bool accept_without_effect(const Field& field) {
                                  show_value(field.value), found->off));
 }
 
-std::string_view closest_name(std::string_view name, std::span<const std::string_view> known) {
-  if (name.size() > kLongestKnownName) return "";
-  std::string_view closest;
-  size_t closest_distance = name.size() < 6 ? 2 : 3;
-  for (const std::string_view candidate : known) {
-    const size_t distance = edit_distance(name, candidate);
-    if (distance < closest_distance) {
-      closest = candidate;
-      closest_distance = distance;
-    }
-  }
-  return closest;
+std::string_view name_here(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kAliases), std::end(kAliases),
+                                   [&](const Alias& alias) { return alias.name == name; });
+  return found == std::end(kAliases) ? "" : found->means;
+}
+
+bool may_hold_parameters(std::string_view name) {
+  return std::find(std::begin(kParameterObjects), std::end(kParameterObjects), name) !=
+         std::end(kParameterObjects);
+}
+
+bool is_without_effect(std::string_view name) {
+  return std::find(std::begin(kIgnored), std::end(kIgnored), name) != std::end(kIgnored);
+}
+
+std::vector<std::string_view> unsupported_names() {
+  std::vector<std::string_view> names;
+  for (const Unsupported& entry : kUnsupported) names.push_back(entry.name);
+  return names;
 }
 
 }  // namespace prefold

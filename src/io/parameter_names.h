@@ -1,8 +1,8 @@
-// Names of OpenAI's and vLLM's interfaces that prefold knows but does not act on.
+// Names of OpenAI's, vLLM's and other tools' interfaces that prefold knows but does not act on.
 #pragma once
 
-#include <span>
 #include <string_view>
+#include <vector>
 
 #include "io/field.h"
 
@@ -13,8 +13,17 @@ namespace prefold {
 // a known field whose value asks for something else. False for an unknown name.
 bool accept_without_effect(const Field& field);
 
-// The known name that is at most two edits away (one, for names under six letters) and closest, or
-// "".
-std::string_view closest_name(std::string_view name, std::span<const std::string_view> known);
+// The first kind alone: user, store, ...
+bool is_without_effect(std::string_view name);
+
+// The names of the second kind.
+std::vector<std::string_view> unsupported_names();
+
+// What the parameter is called here that other tools call `name`, or "": max_tokens for
+// max_new_tokens.
+std::string_view name_here(std::string_view name);
+
+// Whether clients or servers give parameters in an object of that name: "sampling_params".
+bool may_hold_parameters(std::string_view name);
 
 }  // namespace prefold

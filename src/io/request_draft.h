@@ -18,7 +18,7 @@ struct RequestDraft {
   EmbeddingParams embedding;
   std::optional<EmbeddingInputs> inputs;
 
-  int n_prompts = 0;  // members that gave one
+  int n_prompts = 0;  // members that gave one, also a bad one
   std::optional<std::string> prompt_text;
   std::optional<std::vector<int32_t>> prompt_ids;
   std::optional<Json> messages;
@@ -45,7 +45,23 @@ void read_tools(const Field& field, RequestDraft& draft);
 void read_tool_choice(const Field& field, RequestDraft& draft);
 void read_chat_template_kwargs(const Field& field, RequestDraft& draft);
 
-// Sets request.prompt from the above. Throws unless there is exactly one prompt, or "input".
+// Members that say how tokens are chosen and what is told about them (request_sampling.cc).
+inline constexpr int32_t kMaxTopLogprobs = 20;
+void read_stop(const Field& field, RequestDraft& draft);
+void read_logit_bias(const Field& field, RequestDraft& draft);
+void read_logprobs(const Field& field, RequestDraft& draft);
+void read_top_k(const Field& field, RequestDraft& draft);
+void read_seed(const Field& field, RequestDraft& draft);
+void read_encoding_format(const Field& field, RequestDraft& draft);
+
+// What several of these mean together. Throw RequestError if they contradict each other.
+void finish_logprobs(RequestDraft& draft);
+void finish_counts(RequestDraft& draft);
+
+// Throws RequestError unless one member gave a prompt, or of an embedding line the inputs.
+void check_one_prompt(const RequestDraft& draft);
+
+// Sets request.prompt from the above.
 void finish_prompt(RequestDraft& draft);
 
 }  // namespace prefold

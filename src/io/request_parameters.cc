@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "io/extra_fields.h"
 #include "io/field.h"
 #include "io/parameter_names.h"
 #include "io/request_draft.h"
@@ -13,12 +14,8 @@ namespace prefold {
 namespace {
 
 constexpr int32_t kMaxInt32 = std::numeric_limits<int32_t>::max();
-constexpr int32_t kMaxTopLogprobs = 20;
 constexpr int32_t kMaxChoices = 128;
-constexpr size_t kMaxStops = 16;
-constexpr size_t kMaxStopBytes = 1024;
 constexpr size_t kMaxStopTokenIds = 256;
-constexpr size_t kMaxLogitBiases = 1024;
 constexpr double kMaxTemperature = 100;
 
 constexpr uint8_t kChat = static_cast<uint8_t>(RequestForm::kChatBody) |
@@ -29,89 +26,6 @@ constexpr uint8_t kShort = static_cast<uint8_t>(RequestForm::kShortMessages) |
                            static_cast<uint8_t>(RequestForm::kShortPrompt);
 constexpr uint8_t kAll = kChat | kText;  // that answer with tokens
 constexpr uint8_t kEmbedding = static_cast<uint8_t>(RequestForm::kEmbeddingBody);
-
-void read_stop(const Field& field, RequestDraft& draft) {
-  std::vector<std::string> stops;
-  const auto add = [&](const Field& entry) {
-    if (!entry.value.is_string()) throw_unexpected(entry, "a string");
-    std::string stop = get_string(entry);
-    if (stop.empty() || stop.size() > kMaxStopBytes) {
-      throw_invalid_value(fmt::format("\"{}\" has {} bytes; expected from 1 to {}", entry.name,
-                                      stop.size(), kMaxStopBytes));
-    }
-    stops.push_back(std::move(stop));
-  };
-  if (field.value.is_string()) {
-    add(field);
-  } else if (!field.value.is_array()) {
-    throw_unexpected(field, "a string or an array of strings");
-  } else if (field.value.size() > kMaxStops) {
-    throw_invalid_value(fmt::format("\"{}\" has {} entries; expected at most {}", field.name,
-                                    field.value.size(), kMaxStops));
-  } else {
-    for (Json& entry : field.value) add({fmt::format("{}[{}]", field.name, stops.size()), entry});
-  }
-  draft.params().stop = std::move(stops);
-}
-
-// A token id as an object key: decimal digits as an integer is written, without leading zeros.
-int32_t token_id_of_key(const Field& field, const std::string& key) {
-  const bool digits =
-      !key.empty() && key.size() <= 10 &&
-      std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
-  const int64_t id = digits && (key == "0" || key[0] != '0') ? std::stoll(key) : -1;
-  if (id < 0 || id > kMaxInt32) {
-    throw_invalid_value(fmt::format("\"{}\" has the key {}; expected token ids from 0 to {}",
-                                    field.name, show_text(key), kMaxInt32));
-  }
-  return static_cast<int32_t>(id);
-}
-
-void read_logit_bias(const Field& field, RequestDraft& draft) {
-  if (!field.value.is_object()) throw_unexpected(field, "an object from token ids to numbers");
-  if (field.value.size() > kMaxLogitBiases) {
-    throw_invalid_value(fmt::format("\"{}\" has {} entries; expected at most {}", field.name,
-                                    field.value.size(), kMaxLogitBiases));
-  }
-  std::vector<std::pair<int32_t, float>> biases;
-  for (auto& [key, value] : field.value.items()) {
-    const int32_t id = token_id_of_key(field, key);
-    biases.emplace_back(id, get_float({fmt::format("{}.{}", field.name, key), value}, -100, 100));
-  }
-  // In one order, so that equal biases compare equal however the line wrote them.
-  std::sort(biases.begin(), biases.end());
-  draft.params().logit_bias = std::move(biases);
-}
-
-void read_logprobs(const Field& field, RequestDraft& draft) {
-  const bool may_be_bool = draft.form != RequestForm::kCompletionBody;
-  const bool may_be_integer = draft.form != RequestForm::kChatBody;
-  if (may_be_bool && field.value.is_boolean()) {
-    draft.logprobs = field.value.get<bool>();
-  } else if (!may_be_integer) {
-    throw_unexpected(field, "true or false");
-  } else if (may_be_bool && !field.value.is_number()) {
-    throw_unexpected(field, "true, false or an integer from 0 to 20");
-  } else {
-    draft.logprobs = get_int32(field, 0, kMaxTopLogprobs);
-  }
-}
-
-void read_top_k(const Field& field, RequestDraft& draft) {
-  draft.params().top_k = std::max(0, get_int32(field, -1, kMaxInt32));
-}
-
-void read_seed(const Field& field, RequestDraft& draft) {
-  using Limits = std::numeric_limits<int64_t>;
-  draft.params().seed = static_cast<uint64_t>(get_integer(field, Limits::min(), Limits::max()));
-}
-
-void read_encoding_format(const Field& field, RequestDraft& draft) {
-  if (field.value != "float" && field.value != "base64") {
-    throw_unexpected(field, "\"float\" or \"base64\"");
-  }
-  draft.embedding.base64 = field.value == "base64";
-}
 
 struct Parameter {
   std::string_view name;
@@ -199,95 +113,94 @@ std::string_view form_name(RequestForm form) {
   return "";
 }
 
-void read_member(const Field& field, RequestDraft& draft) {
+// False for a member that is unknown here: those of embeddings alone are to all other forms.
+bool read_member(const Field& field, RequestDraft& draft) {
   const Parameter* parameter = find_parameter(field.name);
-  if (parameter == nullptr) {
-    if (!accept_without_effect(field)) throw_unknown_member(field.name);
-    return;
+  const bool for_embeddings = draft.form == RequestForm::kEmbeddingBody;
+  if (parameter == nullptr || (parameter->forms == kEmbedding && !for_embeddings)) {
+    return accept_without_effect(field);
   }
-  if (field.value.is_null()) return;
+  if (field.value.is_null()) return true;
   if ((parameter->forms & static_cast<uint8_t>(draft.form)) == 0) {
     throw RequestError("unsupported_parameter", fmt::format("\"{}\" has no meaning in {}",
                                                             field.name, form_name(draft.form)));
   }
   parameter->read(field, draft);
+  return true;
 }
-
-void finish_logprobs(RequestDraft& draft) {
-  SamplingParams& params = draft.params();
-  const bool* flag = draft.logprobs ? std::get_if<bool>(&*draft.logprobs) : nullptr;
-  const int32_t* count = draft.logprobs ? std::get_if<int32_t>(&*draft.logprobs) : nullptr;
-  if (count != nullptr) {
-    if (draft.top_logprobs.value_or(*count) != *count) {
-      throw_invalid_value(fmt::format("\"logprobs\" is {} but \"top_logprobs\" is {}", *count,
-                                      *draft.top_logprobs));
-    }
-    params.logprobs = *count;
-    return;
-  }
-  if (flag != nullptr && *flag) params.logprobs = params.logprobs.value_or(0);
-  if (flag != nullptr && !*flag) params.logprobs = std::nullopt;
-  if (!draft.top_logprobs) return;
-  if (params.logprobs) {
-    params.logprobs = *draft.top_logprobs;
-  } else if (*draft.top_logprobs > 0) {
-    throw_invalid_value(
-        fmt::format("\"top_logprobs\" is {}, which needs \"logprobs\": true", *draft.top_logprobs));
-  }
-}
-
-void finish_counts(RequestDraft& draft) {
-  SamplingParams& params = draft.params();
-  if (draft.max_tokens && draft.max_completion_tokens &&
-      *draft.max_tokens != *draft.max_completion_tokens) {
-    throw_invalid_value(fmt::format("\"max_tokens\" is {} but \"max_completion_tokens\" is {}",
-                                    *draft.max_tokens, *draft.max_completion_tokens));
-  }
-  if (draft.max_tokens) params.max_tokens = draft.max_tokens;
-  if (draft.max_completion_tokens) params.max_tokens = draft.max_completion_tokens;
-  if (params.max_tokens && params.min_tokens > *params.max_tokens) {
-    throw_invalid_value(fmt::format("\"min_tokens\" is {}, more than \"max_tokens\", {}",
-                                    params.min_tokens, *params.max_tokens));
-  }
-  if (draft.best_of && *draft.best_of != params.n) {
-    throw RequestError("unsupported_parameter",
-                       fmt::format("\"best_of\" is {}; only the value of \"n\" ({}) is supported",
-                                   *draft.best_of, params.n));
-  }
-}
-
-}  // namespace
 
 // Nothing is sampled; what the command line says of sampling is for other lines.
-static void finish_embedding(RequestDraft& draft) {
+void finish_embedding(RequestDraft& draft) {
   draft.request.params = {};
   draft.request.params.max_tokens = 0;
   draft.request.params.temperature = 0.0f;
   draft.request.embedding = draft.embedding;
 }
 
-void read_request_members(Json& object, RequestForm form, Request& request) {
-  RequestDraft draft{request, form};
-  const bool skip_id = form == RequestForm::kShortMessages || form == RequestForm::kShortPrompt;
+// Reads each member; what is no parameter comes back.
+Json::object_t read_members(Json& object, RequestDraft& draft, LineProblems& problems) {
+  const bool is_short = (static_cast<uint8_t>(draft.form) & kShort) != 0;
+  Json::object_t extra;
   for (auto& [name, value] : object.get_ref<Json::object_t&>()) {
-    if (skip_id && name == "id") continue;
-    read_member({name, value}, draft);
+    if (problems.full()) break;
+    if (is_short && name == "id") continue;
+    const Field field{name, value};
+    problems.attempt([&] {
+      if (read_member(field, draft)) return;
+      if (!is_short) throw_unknown_in_body(name, draft.form);
+      check_extra_field(field, draft.form);
+      extra.emplace_back(name, std::move(value));
+    });
   }
-  finish_prompt(draft);
-  if (form == RequestForm::kEmbeddingBody) return finish_embedding(draft);
-  finish_logprobs(draft);
-  finish_counts(draft);
+  return extra;
 }
 
-void throw_unknown_member(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const Parameter& parameter : kParameters) known.push_back(parameter.name);
-  const std::string_view meant = closest_name(name, known);
-  throw RequestError(
-      "unsupported_parameter",
-      fmt::format("unknown field {}; {}", show_text(name),
-                  meant.empty() ? std::string("data of your own belongs under \"metadata\"")
-                                : fmt::format("did you mean \"{}\"?", meant)));
+void check_prompt_count(const RequestDraft& draft, const Json::object_t& extra) {
+  if (draft.n_prompts > 0) return check_one_prompt(draft);
+  for (const auto& [name, value] : extra) {
+    const std::string_view meant = misspelt_prompt(name);
+    if (meant.empty()) continue;
+    throw RequestError("missing_field",
+                       fmt::format("no prompt, but an unknown field {}; did you mean \"{}\"?",
+                                   show_text(name), meant));
+  }
+  check_one_prompt(draft);
+}
+
+}  // namespace
+
+void read_request_members(Json& object, RequestForm form, Request& request,
+                          LineProblems& problems) {
+  RequestDraft draft{request, form};
+  Json::object_t extra = read_members(object, draft, problems);
+  problems.attempt([&] { check_prompt_count(draft, extra); });
+  problems.attempt([&] {
+    request.n_extra_fields += static_cast<int32_t>(extra.size());
+    add_extra_fields(std::move(extra), request.metadata);
+  });
+  if (!problems.none()) return;  // what members say together depends on each of them
+  finish_prompt(draft);
+  if (form == RequestForm::kEmbeddingBody) return finish_embedding(draft);
+  problems.attempt([&] { finish_logprobs(draft); });
+  problems.attempt([&] { finish_counts(draft); });
+}
+
+bool is_parameter(std::string_view name) {
+  if (find_parameter(name) != nullptr || is_without_effect(name)) return true;
+  const std::vector<std::string_view> unsupported = unsupported_names();
+  return std::find(unsupported.begin(), unsupported.end(), name) != unsupported.end();
+}
+
+std::vector<std::string_view> parameters_that_matter(uint8_t forms) {
+  constexpr std::string_view kOthers[] = {"prompt", "prompt_token_ids", "messages", "input",
+                                          "model",  "metadata"};
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : kParameters) {
+    const bool other =
+        std::find(std::begin(kOthers), std::end(kOthers), parameter.name) != std::end(kOthers);
+    if ((parameter.forms & forms) != 0 && !other) names.push_back(parameter.name);
+  }
+  return names;
 }
 
 }  // namespace prefold

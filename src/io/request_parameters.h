@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "io/json_line.h"
+#include "io/line_problems.h"
 #include "plan/request.h"
 
 namespace prefold {
@@ -22,12 +24,17 @@ enum class RequestForm : uint8_t {
 // Reads the members of `object` (a short line or an OpenAI body; may be moved from) into
 // request.prompt, params, embedding, add_special_tokens, model and metadata. On entry
 // request.params holds the defaults. A member that is null counts as absent. "id" is left to the
-// caller in short lines. Throws RequestError: invalid_value, missing_field, unsupported_parameter,
-// unsupported_content.
-void read_request_members(Json& object, RequestForm form, Request& request);
+// caller in short lines, where unknown members join the metadata (io/extra_fields.h). `problems`
+// gets what is wrong, in the order of the members, then what contradicts between them:
+// invalid_value, missing_field, unsupported_parameter, unsupported_content. With problems the
+// request is of no use but for its metadata.
+void read_request_members(Json& object, RequestForm form, Request& request, LineProblems& problems);
 
-// Throws RequestError("unsupported_parameter") for a member that no line has, with the name that
-// was probably meant.
-[[noreturn]] void throw_unknown_member(std::string_view name);
+// Whether a line or body of any form may have a member of that name.
+bool is_parameter(std::string_view name);
+
+// Names of the parameters that change an answer in one of `forms` (RequestForm values, added),
+// other than the prompt.
+std::vector<std::string_view> parameters_that_matter(uint8_t forms);
 
 }  // namespace prefold

@@ -57,6 +57,7 @@ constexpr std::array<const char*, 3> kReservedTemplateVariables = {"messages", "
 }  // namespace
 
 void read_prompt(const Field& field, RequestDraft& draft) {
+  draft.n_prompts += 1;
   if (field.value.is_array() && !field.value.empty() && !field.value[0].is_number()) {
     const std::string_view of = field.value[0].is_string()  ? "strings"
                                 : field.value[0].is_array() ? "arrays"
@@ -65,7 +66,6 @@ void read_prompt(const Field& field, RequestDraft& draft) {
         "\"{}\" is an array of {}; one line holds one prompt, a string or an array of token ids",
         field.name, of));
   }
-  draft.n_prompts += 1;
   if (field.value.is_array()) {
     draft.prompt_ids = get_token_ids(field, field.value.size(), false);
     return;
@@ -82,6 +82,7 @@ void read_prompt_token_ids(const Field& field, RequestDraft& draft) {
 // A string, token ids, or an array of either; as many as OpenAI takes.
 void read_input(const Field& field, RequestDraft& draft) {
   constexpr size_t kMaxInputs = 2048;
+  draft.n_prompts += 1;
   EmbeddingInputs& inputs = draft.inputs.emplace();
   if (field.value.is_string()) {
     inputs.inputs.emplace_back(get_string(field));
@@ -112,13 +113,13 @@ void read_input(const Field& field, RequestDraft& draft) {
 }
 
 void read_messages(const Field& field, RequestDraft& draft) {
+  draft.n_prompts += 1;
   if (!field.value.is_array()) throw_unexpected(field, "an array of messages");
   if (field.value.empty()) throw_unexpected(field, "at least one message");
   size_t message_idx = 0;
   for (Json& message : field.value) {
     check_message(fmt::format("{}[{}]", field.name, message_idx++), message);
   }
-  draft.n_prompts += 1;
   draft.messages = std::move(field.value);
 }
 
@@ -152,28 +153,34 @@ void read_chat_template_kwargs(const Field& field, RequestDraft& draft) {
   draft.template_kwargs = std::move(field.value);
 }
 
-void finish_prompt(RequestDraft& draft) {
-  if (draft.form == RequestForm::kEmbeddingBody) {
-    if (!draft.inputs) missing_field("\"input\" is missing");
-    draft.request.prompt = std::move(*draft.inputs);
-    draft.request.add_special_tokens = draft.add_special_tokens.value_or(true);
-    return;
-  }
-  const bool chat = draft.form == RequestForm::kChatBody;
-  const bool completion = draft.form == RequestForm::kCompletionBody;
+void check_one_prompt(const RequestDraft& draft) {
   if (draft.n_prompts == 0) {
-    missing_field(chat         ? "\"messages\" is missing"
-                  : completion ? "\"prompt\" is missing"
-                               : "no prompt; expected \"prompt\", \"messages\" or "
-                                 "\"prompt_token_ids\"");
+    switch (draft.form) {
+      case RequestForm::kEmbeddingBody:
+        missing_field("\"input\" is missing");
+      case RequestForm::kChatBody:
+        missing_field("\"messages\" is missing");
+      case RequestForm::kCompletionBody:
+        missing_field("\"prompt\" is missing");
+      case RequestForm::kShortMessages:
+      case RequestForm::kShortPrompt:
+        missing_field("no prompt; expected \"prompt\", \"messages\" or \"prompt_token_ids\"");
+    }
   }
   if (draft.n_prompts > 1) {
     throw_invalid_value(
         "more than one prompt; expected one of \"prompt\", \"messages\" and "
         "\"prompt_token_ids\"");
   }
+}
+
+void finish_prompt(RequestDraft& draft) {
   Request& request = draft.request;
-  if (draft.prompt_text) {
+  // A chat template writes the special tokens itself.
+  request.add_special_tokens = draft.add_special_tokens.value_or(!draft.messages.has_value());
+  if (draft.inputs) {
+    request.prompt = std::move(*draft.inputs);
+  } else if (draft.prompt_text) {
     request.prompt = std::move(*draft.prompt_text);
   } else if (draft.prompt_ids) {
     request.prompt = std::move(*draft.prompt_ids);
@@ -181,8 +188,6 @@ void finish_prompt(RequestDraft& draft) {
     request.prompt = ChatMessages{std::move(*draft.messages), std::move(draft.tools),
                                   std::move(draft.template_kwargs), draft.add_generation_prompt};
   }
-  // A chat template writes the special tokens itself.
-  request.add_special_tokens = draft.add_special_tokens.value_or(!draft.messages.has_value());
 }
 
 }  // namespace prefold

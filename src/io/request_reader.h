@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/error.h"
 #include "io/fingerprint.h"
 #include "io/line_source.h"
 #include "plan/request.h"
@@ -19,8 +20,13 @@ struct LineError {
   std::string id;  // as Request::id; "<file>:<line>" if none could be read or it was used before
   bool id_is_integer = false;
   LineKind kind = LineKind::kShort;  // decides the shape of the error line
-  RequestFailure failure;            // its message starts with "<file>:<line>: "
+  RequestFailure failure;            // its message starts with "<file>:<line>: ", as of those below
+  std::vector<RequestFailure> further;  // what else is wrong with the line
+  nlohmann::ordered_json metadata;      // of the line, as far as it could be read
 };
+
+// The line of a request that cannot be answered: what it holds, and why.
+LineError line_error(Request&& request, const RequestError& error);
 
 using RequestOrError = std::variant<Request, LineError>;
 

@@ -234,7 +234,8 @@ std::string openai_line_start(const std::string& custom_id, int status_code) {
 
 // A failure stands where OpenAI's own clients look for it, in the body, and where readers of batch
 // files do, in the line.
-std::string format_openai_failure(const std::string& custom_id, const RequestFailure& failure) {
+std::string format_openai_failure(const std::string& custom_id, const RequestFailure& failure,
+                                  const Json& metadata) {
   std::string out = openai_line_start(custom_id, kBadRequest);
   out += "{\"error\":{\"message\":";
   append_json_string(out, failure.message);
@@ -242,6 +243,7 @@ std::string format_openai_failure(const std::string& custom_id, const RequestFai
   append_json_string(out, failure.code);
   out += "}}}";
   append_error(out, failure);
+  append_metadata(out, metadata);
   out += '}';
   return out;
 }
@@ -255,18 +257,25 @@ std::string format_result(const Request& request, const Result& result,
         (is_embedding ? !result.embeddings.empty()
                       : result.choices.size() == static_cast<size_t>(request.params.n)));
   if (request.kind == LineKind::kShort) return format_short_result(request, result, format);
-  if (result.failure) return format_openai_failure(request.id, *result.failure);
+  if (result.failure) {
+    return format_openai_failure(request.id, *result.failure, request.beside_body);
+  }
   std::string out = openai_line_start(request.id, 200);
   (is_embedding ? append_embedding_body : append_openai_body)(out, request, result, format);
-  out += "},\"error\":null}";
+  out += "},\"error\":null";
+  append_metadata(out, request.beside_body);
+  out += '}';
   return out;
 }
 
 std::string format_error(const LineError& error) {
-  if (error.kind != LineKind::kShort) return format_openai_failure(error.id, error.failure);
+  if (error.kind != LineKind::kShort) {
+    return format_openai_failure(error.id, error.failure, error.metadata);
+  }
   std::string out = "{\"id\":";
   append_id(out, error.id, error.id_is_integer);
   append_error(out, error.failure);
+  append_metadata(out, error.metadata);
   out += '}';
   return out;
 }

@@ -83,7 +83,11 @@ struct Request {
   std::optional<EmbeddingParams> embedding;  // of kOpenAiEmbedding
   bool add_special_tokens = true;            // text prompts: BOS as the model's tokenizer says
   std::string model;                         // as written in the line; echoed in OpenAI results
-  nlohmann::ordered_json metadata;           // passed through to the result; null when absent
+  // Passed through to the result, null when absent: a short line's metadata and unknown fields, or
+  // the metadata in an OpenAI line's body, and what stands beside that body.
+  nlohmann::ordered_json metadata;
+  nlohmann::ordered_json beside_body;
+  int32_t n_extra_fields = 0;  // the unknown fields among them, which are the last ones
 };
 
 // A line that is no request, or a request that could not be answered.

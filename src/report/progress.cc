@@ -64,6 +64,7 @@ std::string progress_bar(const ProgressCounts& counts, double output_tokens_per_
 }
 
 std::string reading_line(const ReadingCounts& counts, double tokens_per_s) {
+  if (counts.prompt_tokens == 0) return fmt::format("reading: {} lines", counts.lines);
   return fmt::format("reading: {} lines, {} prompt tokens, {} tokens/s", counts.lines,
                      human_rate(static_cast<double>(counts.prompt_tokens)),
                      human_rate(tokens_per_s));

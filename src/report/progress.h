@@ -34,7 +34,7 @@ std::string progress_line(const ProgressCounts& counts, double output_tokens_per
 std::string progress_bar(const ProgressCounts& counts, double output_tokens_per_s,
                          double remaining_s, int32_t n_columns);
 
-// "reading: 120000 lines, 12.0 M prompt tokens, 3.10 M tokens/s".
+// "reading: 120000 lines, 12.0 M prompt tokens, 3.10 M tokens/s"; without tokens, the lines alone.
 std::string reading_line(const ReadingCounts& counts, double tokens_per_s);
 
 class Progress {

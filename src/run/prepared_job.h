@@ -11,31 +11,16 @@
 
 #include "base/thread_pool.h"
 #include "io/request_reader.h"
-#include "model/model_file.h"
 #include "plan/prefix_tree.h"
 #include "plan/request.h"
+#include "run/extra_field_counts.h"
 #include "run/options.h"
 #include "run/parameter_sets.h"
 #include "run/prompt_store.h"
+#include "run/text_model.h"
 #include "schedule/job.h"
-#include "tokenizer/chat_templates.h"
-#include "tokenizer/tokenizer.h"
 
 namespace prefold {
-
-// What turns a request's prompt into token ids; from the model file alone, without weights.
-struct TextModel {
-  Tokenizer tokenizer;
-  ChatTemplates chat_templates;
-  std::vector<SpecialTokenName> special_tokens;  // what templates see of them
-  std::vector<int32_t> eos_ids;                  // tokens that end an answer
-  int64_t now_unix_s = 0;   // what the template sees as the time: the job's start
-  int32_t hidden_size = 0;  // of the model: values of an embedding
-};
-TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
-
-// The text of a chat prompt. Throws RequestError.
-std::string render_chat(const TextModel& text, const ChatMessages& chat);
 
 // A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept
 // apart. Its prompt is the one of the same index in the store. An embedding line is as many of
@@ -59,6 +44,7 @@ struct PreparedRequest {
 // What few lines have.
 struct RareFields {
   nlohmann::ordered_json metadata;
+  nlohmann::ordered_json beside_body;
   std::optional<std::string> echoed_text;  // of a text prompt
 };
 
@@ -70,6 +56,7 @@ struct PreparedJob {
   std::vector<std::string> model_names;          // as written in the lines, each once
   std::unordered_map<int32_t, RareFields> rare;  // by request
   int64_t n_lines = 0;                           // requests and failures
+  ExtraFieldCounts extra_fields;
 
   const ParameterSet& parameters_of(int32_t request) const {
     return parameters[requests[request].parameters];

@@ -124,6 +124,10 @@ class JobRun {
     hooks_.info(fmt::format(
         "plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % need not be computed)",
         prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent));
+    if (!prepared_.extra_fields.none()) {
+      hooks_.info("unknown fields, passed through to the results: " +
+                  prepared_.extra_fields.to_text());
+    }
   }
 
   // The costs by which to plan, measured now if they are not known yet.

@@ -146,8 +146,10 @@ TEST_CASE("inputs that cannot be read are named with the reason, before any is r
   CHECK(error_of([&] {
           LineSource({good, missing});
         }) == "cannot read " + missing + ": No such file or directory");
-  CHECK(error_of([&] { LineSource({folder.path("")}); }) ==
-        "cannot read " + folder.path("") + ": it is a directory");
+  const std::string directory = folder.path("");  // ends in a slash
+  CHECK(error_of([&] { LineSource({directory}); }) ==
+        "cannot read " + directory.substr(0, directory.size() - 1) +
+            ": it is a directory; name its files, e.g. '" + directory + "*.jsonl'");
   CHECK(error_of([&] { LineSource({"-", "-"}); }) == "standard input (-) can be given only once");
 }
 
