@@ -29,6 +29,9 @@ void add_output_options(CLI::App& app, RunOptions& run);
 void add_max_tokens(CLI::App& app, RunOptions& run);
 void add_sampling_options(CLI::App& app, RunOptions& run);
 
+// args_seeing.cc; after add_output_options
+void add_seeing_options(CLI::App& app, RunOptions& run);
+
 // args_engine.cc
 void add_plan_options(CLI::App& app, RunOptions& run);
 void add_length_prior(CLI::App& app, RunOptions& run);  // after add_plan_options

@@ -58,6 +58,7 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   add_inputs(app, run.inputs);
   add_job_file(app);
   add_output_options(app, run);
+  add_seeing_options(app, run);
   add_sampling_options(app, run);
   add_plan_options(app, run);
   add_length_prior(app, run);

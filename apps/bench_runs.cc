@@ -85,8 +85,7 @@ BenchRun run_once(RunOptions options, const std::string& input, const std::strin
   options.inputs = {input};
   options.output = output;
   options.overwrite = true;
-  const RunOutcome outcome =
-      run_job(options, {[](const std::string&) {}, [](const ProgressCounts&) {}});
+  const RunOutcome outcome = run_job(options, {[](const Note&) {}, [](const ProgressCounts&) {}});
   if (outcome.status != ExitStatus::kAllAnswered) {
     throw Error(fmt::format("{} of {} requests failed", outcome.metrics.requests.failed,
                             outcome.metrics.requests.total));

@@ -1,9 +1,11 @@
 // The commands that work on a file of prompts: run and plan.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <new>
 
 #include "base/error.h"
 #include "base/timer.h"
@@ -11,7 +13,9 @@
 #include "io/utf8.h"
 #include "plan/plan_table.h"
 #include "report/human_numbers.h"
+#include "report/metrics_file.h"
 #include "report/report.h"
+#include "report/run_log.h"
 #include "run/cost_store.h"
 #include "run/job_plan.h"
 #include "run/prepared_job.h"
@@ -56,28 +60,63 @@ std::string render_forecast(const Forecast& foretold, const RunConfig& config,
                                   : "until a run has measured what a step costs here"));
 }
 
+double unix_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+RunEnd run_end_of(ExitStatus status) {
+  switch (status) {
+    case ExitStatus::kAllAnswered:
+      return RunEnd::kAllAnswered;
+    case ExitStatus::kSomeFailed:
+      return RunEnd::kSomeFailed;
+    case ExitStatus::kCannotRun:
+      return RunEnd::kCannotRun;
+  }
+  return RunEnd::kCannotRun;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
-  Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
+  RunLog log(stderr, options.log_format, options.quiet);
+  std::optional<MetricsFile> metrics;
+  const auto finish_metrics = [&](RunEnd end) {
+    if (!metrics || metrics->finish(end, unix_seconds())) return;
+    log.note(fmt::format("warning: --metrics {}: the last figures cannot be written",
+                         options.metrics));
+  };
+  const auto fail = [&](const char* why) {
+    finish_metrics(RunEnd::kCannotRun);
+    log.error(why);
+    return static_cast<int>(ExitStatus::kCannotRun);
+  };
   Timer timer;
   ProgressCounts last;
-  const RunHooks hooks{
-      [&](const std::string& line) {
-        if (options.quiet) return;
-        progress.clear();
-        fmt::print(stderr, "{}\n", line);
-      },
-      [&](const ProgressCounts& counts) {
-        last = counts;
-        progress.update(counts, timer.seconds());
-      },
-      [&](const ReadingCounts& counts) { progress.update_reading(counts, timer.seconds()); }};
-  const RunOutcome outcome = run_job(options, hooks);
-  progress.finish(last, timer.seconds());
-  if (!options.report.empty()) write_report(options.report, outcome.metrics);
-  if (!options.quiet) fmt::print(stderr, "{}", summary_table(outcome.metrics));
-  return static_cast<int>(outcome.status);
+  const RunHooks hooks{[&](const Note& note) { log.note(note); },
+                       [&](const ProgressCounts& counts) {
+                         last = counts;
+                         log.progress(counts, timer.seconds());
+                         if (metrics) metrics->update(counts, unix_seconds());
+                       },
+                       [&](const ReadingCounts& counts) {
+                         log.reading(counts, timer.seconds());
+                         if (metrics) metrics->update(counts, unix_seconds());
+                       }};
+  try {
+    if (!options.metrics.empty()) metrics.emplace(options.metrics, PREFOLD_VERSION, unix_seconds());
+    const RunOutcome outcome = run_job(options, hooks);
+    log.finish_progress(last, timer.seconds());
+    if (!options.report.empty()) write_report(options.report, outcome.metrics);
+    if (metrics) metrics->update_last(outcome.metrics);
+    finish_metrics(run_end_of(outcome.status));
+    log.summary(outcome.metrics, static_cast<int>(outcome.status));
+    return static_cast<int>(outcome.status);
+  } catch (const Error& error) {
+    return fail(error.what());
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory");
+  }
 }
 
 int plan_command(const RunOptions& options) {
@@ -93,19 +132,19 @@ int plan_command(const RunOptions& options) {
   ThreadPool pool(config.threads);
   const TextModel text = make_text_model(model, std::time(nullptr));
   RequestReader reader(options.inputs, config.defaults);
-  Progress progress(stderr, options.quiet ? ProgressMode::kQuiet : progress_mode_for(stderr));
+  RunLog log(stderr, LogFormat::kText, options.quiet);
   Timer timer;
   int64_t n_failed = 0;
   const PrepareHooks hooks{[&](const LineError& error, int64_t) {
                              ++n_failed;
-                             progress.clear();
+                             log.clear();
                              fmt::print(stderr, "{}\n", error.failure.message);
                            },
                            [&](int64_t n_lines, int64_t n_tokens) {
-                             progress.update_reading({n_lines, n_tokens}, timer.seconds());
+                             log.reading({n_lines, n_tokens}, timer.seconds());
                            }};
   PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
-  progress.clear();
+  log.clear();
   const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
   const PrefixTree tree = build_prefix_tree(prompts);
   const auto preview = [&](int32_t node_idx) {

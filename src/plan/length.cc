@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -11,6 +12,9 @@ namespace {
 constexpr int32_t kBucketsPerDoubling = 64;
 constexpr int32_t kExactBits = 7;  // lengths below 2^7 have a bucket each
 constexpr int32_t kFirstGuess = 128;
+constexpr double kNothing = 1e-9;  // a share that is rounding
+// What all answers tell about the rate of stopping counts as so many of those that were longer.
+constexpr double kPriorStops = 4.0;
 
 // Where a length is counted; above the exact ones, by its leading 7 bits.
 int32_t bucket_of(int32_t n_tokens) {
@@ -50,6 +54,66 @@ std::optional<int32_t> LengthDistribution::likely_end(int32_t n_sampled) const {
     n_left -= counts_[i].n_stopped + counts_[i].n_cut_off;
   }
   return kLongest;
+}
+
+// on_end(length, share): this share ends with that length; false leaves the rest alone.
+template <typename Fn>
+LengthDistribution::Survival LengthDistribution::survival(int32_t n_sampled, int32_t max_tokens,
+                                                          Fn&& on_end) const {
+  const auto first = static_cast<size_t>(bucket_of(std::clamp(n_sampled + 1, 0, kLongest)));
+  int64_t n_left = 0;
+  double n_stopped = 0, n_tokens = 0;               // of those that were longer, beyond n_sampled
+  double all_stopped = kNothing, all_tokens = 0.0;  // of all answers
+  for (size_t i = 0; i < counts_.size(); ++i) {
+    const int64_t n = counts_[i].n_stopped + counts_[i].n_cut_off;
+    const double length = longest_of(static_cast<int32_t>(i));
+    all_stopped += static_cast<double>(counts_[i].n_stopped);
+    all_tokens += static_cast<double>(n) * length;
+    if (i < first) continue;
+    n_left += n;
+    n_stopped += static_cast<double>(counts_[i].n_stopped);
+    n_tokens += static_cast<double>(n) * (length - n_sampled);
+  }
+  Survival left;
+  left.known_to = n_sampled;
+  left.mean_rest = (n_tokens + kPriorStops * all_tokens / all_stopped) / (n_stopped + kPriorStops);
+  for (size_t i = first; i < counts_.size() && n_left > 0; ++i) {
+    if (counts_[i].n_stopped > 0) {
+      const double share =
+          left.share * static_cast<double>(counts_[i].n_stopped) / static_cast<double>(n_left);
+      left.known_to = std::min(longest_of(static_cast<int32_t>(i)), max_tokens);
+      left.share -= share;
+      on_end(left.known_to, share);
+    }
+    n_left -= counts_[i].n_stopped + counts_[i].n_cut_off;
+  }
+  if (left.share < kNothing) left.share = 0;
+  return left;
+}
+
+double LengthDistribution::mean_end(int32_t n_sampled, int32_t max_tokens) const {
+  double mean = 0;
+  const Survival left =
+      survival(n_sampled, max_tokens, [&](double length, double share) { mean += share * length; });
+  return mean + left.share * std::min<double>(left.known_to + left.mean_rest, max_tokens);
+}
+
+double LengthDistribution::end_of_all_but(double share, int32_t n_sampled,
+                                          int32_t max_tokens) const {
+  double going_on = 1.0, end = -1;
+  const Survival left = survival(n_sampled, max_tokens, [&](double length, double ends) {
+    going_on -= ends;
+    if (end < 0 && going_on <= share + kNothing) end = length;
+  });
+  if (end >= 0) return end;
+  return std::min<double>(left.known_to + left.mean_rest * std::log(left.share / share),
+                          max_tokens);
+}
+
+int64_t LengthDistribution::n_answers() const {
+  int64_t n = 0;
+  for (const Counts& counts : counts_) n += counts.n_stopped + counts.n_cut_off;
+  return n;
 }
 
 std::vector<LengthBucket> LengthDistribution::buckets() const {

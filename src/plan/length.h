@@ -29,6 +29,15 @@ class LengthDistribution {
   static constexpr int64_t kEnough = 8;
   std::optional<int32_t> likely_end(int32_t n_sampled) const;
 
+  // Of answers longer than n_sampled, which is below max_tokens, none going beyond that: the mean
+  // length at which they end, and the one that the given share of them goes beyond. From all that
+  // are known to be longer: up to the longest one that stopped by Kaplan and Meier's curve, beyond
+  // by their mean rate of stopping per token (that of all answers where few of these stopped).
+  double mean_end(int32_t n_sampled, int32_t max_tokens) const;
+  double end_of_all_but(double share, int32_t n_sampled, int32_t max_tokens) const;
+
+  int64_t n_answers() const;
+
   std::vector<LengthBucket> buckets() const;  // those with answers, in ascending order
 
  private:
@@ -36,6 +45,15 @@ class LengthDistribution {
     int64_t n_stopped = 0;
     int64_t n_cut_off = 0;
   };
+  // The part of answers longer than n_sampled that goes on, down to where it is known.
+  struct Survival {
+    double share = 1.0;  // that goes on beyond known_to
+    double known_to = 0;
+    double mean_rest = 0;  // that those sample then; without bound if none has stopped
+  };
+  template <typename Fn>
+  Survival survival(int32_t n_sampled, int32_t max_tokens, Fn&& on_end) const;
+
   std::vector<Counts> counts_;  // by bucket, up to the last one with answers
 };
 
@@ -64,6 +82,7 @@ class LengthPredictor {
   int32_t predict(int32_t group, int32_t n_sampled, int32_t max_tokens) const;
 
   const LengthsByGroup& observed() const { return observed_; }
+  const LengthsByGroup& prior() const { return prior_; }
 
  private:
   LengthsByGroup prior_;

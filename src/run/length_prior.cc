@@ -16,12 +16,6 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxGroups = 256;
 constexpr const char* kLengthsKey = "output_lengths";
 
-int64_t n_answers(const LengthDistribution& lengths) {
-  int64_t n = 0;
-  for (const LengthBucket& bucket : lengths.buckets()) n += bucket.n_stopped + bucket.n_cut_off;
-  return n;
-}
-
 std::string group_key(const PrefixNode& node, std::span<const TokenSpan> prompts) {
   const TokenSpan head = prompts[node.representative].first(node.depth_begin + 1);
   return to_hex(fingerprint(
@@ -139,7 +133,7 @@ Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
   const std::vector<int32_t> nodes = prefix_groups(tree, LengthDistribution::kEnough);
   std::vector<std::pair<int64_t, size_t>> by_size;  // answers and place, most answers first
   for (size_t i = 0; i < lengths.groups.size(); ++i) {
-    const int64_t n = n_answers(lengths.groups[i]);
+    const int64_t n = lengths.groups[i].n_answers();
     if (n >= LengthDistribution::kEnough) by_size.emplace_back(-n, i);
   }
   std::sort(by_size.begin(), by_size.end());

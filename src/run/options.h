@@ -11,6 +11,7 @@
 #include "ops/attention.h"
 #include "ops/device.h"
 #include "plan/request.h"
+#include "report/note.h"
 
 namespace prefold {
 
@@ -60,6 +61,8 @@ struct RunOptions {
   bool overwrite = false;
   bool usage_details = false;
   bool quiet = false;
+  LogFormat log_format = LogFormat::kText;
+  std::string metrics;  // a file for Prometheus; empty: none
 };
 
 enum class BackendKind { kCpu, kCuda };

@@ -25,6 +25,7 @@
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
 #include "run/result_builder.h"
+#include "run/run_meter.h"
 
 namespace prefold {
 namespace {
@@ -121,12 +122,19 @@ class JobRun {
     job_.length_prior = prior_of_groups(prior_, tree_, prompts);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
-    hooks_.info(fmt::format(
-        "plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % need not be computed)",
-        prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent));
+    hooks_.info({"plan",
+                 fmt::format("plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % "
+                             "need not be computed)",
+                             prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens,
+                             stats.saved_percent),
+                 {{"requests", prepared_.n_lines},
+                  {"prompt_tokens", stats.n_prompt_tokens},
+                  {"distinct_prompt_tokens", stats.n_tree_tokens}}});
     if (!prepared_.extra_fields.none()) {
-      hooks_.info("unknown fields, passed through to the results: " +
-                  prepared_.extra_fields.to_text());
+      hooks_.info({"note",
+                   "unknown fields, passed through to the results: " +
+                       prepared_.extra_fields.to_text(),
+                   {}});
     }
   }
 
@@ -147,31 +155,48 @@ class JobRun {
     const double seconds = timer_.lap();
     metrics_.time.plan_s += seconds;
     const std::string steps = fmt::format("steps of {} tokens", config_.token_budget);
+    const nlohmann::ordered_json fields = {{"source", metrics_.cost_model.at("source")},
+                                           {"path", metrics_.cost_model.at("path")},
+                                           {"seconds", seconds},
+                                           {"max_num_batched_tokens", config_.token_budget}};
     if (costs_->source == CostSource::kBuiltIn) {
-      hooks_.info(fmt::format(
-          "costs: none are measured on a GPU, those of a CPU stand in (--cost-model); {}", steps));
+      hooks_.info(
+          {"costs",
+           "costs: none are measured on a GPU, those of a CPU stand in (--cost-model); " + steps,
+           fields});
       return;
     }
-    hooks_.info(fmt::format("costs: {} {} in {}; {}", origin,
-                            costs_->path.empty() ? "memory" : costs_->path.string(),
-                            human_seconds(seconds), steps));
+    hooks_.info({"costs",
+                 fmt::format("costs: {} {} in {}; {}", origin,
+                             costs_->path.empty() ? "memory" : costs_->path.string(),
+                             human_seconds(seconds), steps),
+                 fields});
   }
 
   void tell_device() const {
     if (!config_.gpu) {
       if (kHasCudaEngine && !config_.why_no_gpu.empty()) {
-        hooks_.info(fmt::format("device: the CPU; no GPU: {}", config_.why_no_gpu));
+        hooks_.info({"device",
+                     fmt::format("device: the CPU; no GPU: {}", config_.why_no_gpu),
+                     {{"device", "cpu"}}});
       }
       return;
     }
     const GpuInfo& gpu = *config_.gpu;
-    hooks_.info(fmt::format(
-        "device: {}, compute capability {}.{}, {} of {} free; weights will take {}, activations "
-        "and tables {}, the KV cache {} at most",
-        gpu.name, gpu.cc_major, gpu.cc_minor, human_bytes(gpu.free_bytes),
-        human_bytes(gpu.memory_bytes), human_bytes(config_.gpu_memory.weights),
-        human_bytes(config_.gpu_memory.work),
-        human_bytes(config_.n_kv_blocks * config_.kv_bytes_per_block)));
+    const int64_t kv_bytes = config_.n_kv_blocks * config_.kv_bytes_per_block;
+    hooks_.info({"device",
+                 fmt::format("device: {}, compute capability {}.{}, {} of {} free; weights will "
+                             "take {}, activations and tables {}, the KV cache {} at most",
+                             gpu.name, gpu.cc_major, gpu.cc_minor, human_bytes(gpu.free_bytes),
+                             human_bytes(gpu.memory_bytes), human_bytes(config_.gpu_memory.weights),
+                             human_bytes(config_.gpu_memory.work), human_bytes(kv_bytes)),
+                 {{"device", "cuda"},
+                  {"name", gpu.name},
+                  {"memory_bytes", gpu.memory_bytes},
+                  {"free_bytes", gpu.free_bytes},
+                  {"weights_bytes", config_.gpu_memory.weights},
+                  {"work_bytes", config_.gpu_memory.work},
+                  {"kv_cache_bytes", kv_bytes}}});
   }
 
   void execute() {
@@ -186,7 +211,9 @@ class JobRun {
     metrics_.time.load_s += timer_.lap();
     metrics_.memory.kv_pool_blocks = limits.n_blocks;
     metrics_.memory.kv_pool_bytes = limits.n_blocks * config_.kv_bytes_per_block;
-    hooks_.info("memory: " + backend->memory_line());
+    hooks_.info({"memory",
+                 "memory: " + backend->memory_line(),
+                 {{"kv_cache_bytes", metrics_.memory.kv_pool_bytes}}});
     run_steps(engine, limits);
     metrics_.ops = backend->op_seconds();
     metrics_.gpu = backend->gpu_metrics();
@@ -215,11 +242,14 @@ class JobRun {
           });
           finished.push_back(std::move(answer));
         });
-    const double busy_s = run_to_end(scheduler, engine, answers, [&](const StepPlan& plan) {
+    RunMeter meter(job_, scheduler, costs_->model, model_.config.n_layers,
+                   config_.kv_bytes_per_block, answers);
+    const double busy_s = run_to_end(scheduler, engine, meter, [&](const StepPlan& plan) {
       if (!finished.empty()) writer.push(std::exchange(finished, {}));
-      metrics_.steps.add(step_sample(plan, scheduler, run_timer.seconds()));
-      hooks_.progress({metrics_.requests.succeeded + metrics_.requests.failed,
-                       metrics_.requests.total, n_output_so_far_ += std::ssize(plan.samples)});
+      const StepSample sample = step_sample(plan, scheduler, run_timer.seconds());
+      metrics_.steps.add(sample);
+      meter.add(sample);
+      hooks_.progress(progress_counts(meter));
     });
     writer.finish();
     metrics_.time.run_s = timer_.lap();
@@ -272,6 +302,14 @@ class JobRun {
     return true;
   }
 
+  ProgressCounts progress_counts(RunMeter& meter) const {
+    ProgressCounts counts = meter.counts();
+    counts.requests_done = metrics_.requests.succeeded + metrics_.requests.failed;
+    counts.requests_failed = metrics_.requests.failed;
+    counts.requests_total = metrics_.requests.total;
+    return counts;
+  }
+
   void fill_metrics() {
     metrics_.machine = {cpu_name(), config_.cpu_isa, config_.threads, config_.gpu};
     metrics_.model = {config_.options.model, model_digest(model_), model_.config.architecture};
@@ -299,7 +337,6 @@ class JobRun {
   EmbeddingLines embeddings_;
   std::unordered_map<int32_t, int32_t> inputs_left_;  // of embedding lines, by first request
   RunMetrics metrics_;
-  int64_t n_output_so_far_ = 0;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "report/metrics.h"
+#include "report/note.h"
 #include "report/progress.h"
 #include "run/options.h"
 
@@ -14,7 +15,7 @@ enum class ExitStatus { kAllAnswered = 0, kSomeFailed = 1, kCannotRun = 2 };
 
 // What a run says while it goes on; the library itself never prints.
 struct RunHooks {
-  std::function<void(const std::string& line)> info;
+  std::function<void(const Note& note)> info;
   std::function<void(const ProgressCounts& counts)> progress;          // after each step
   std::function<void(const ReadingCounts& counts)> reading = nullptr;  // while lines are read
 };

@@ -87,6 +87,10 @@ class Scheduler {
   const BlockPool& pool() const { return pool_; }
   const LengthPredictor& lengths() const { return lengths_; }
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
+  std::span<const int32_t> running() const { return running_; }  // sequences
+  int32_t n_sampled(int32_t sequence) const {
+    return static_cast<int32_t>(sequences_[sequence].sampled.size());
+  }
 
  private:
   enum class NodeState : uint8_t { kUncomputed, kPrefilling, kLive };

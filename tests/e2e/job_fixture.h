@@ -52,8 +52,7 @@ class JobFolder {
     options.inputs = {file("in.jsonl")};
     options.output = file("out.jsonl");
     options.overwrite = true;
-    const RunOutcome outcome =
-        run_job(options, {[](const std::string&) {}, [](const ProgressCounts&) {}});
+    const RunOutcome outcome = run_job(options, {[](const Note&) {}, [](const ProgressCounts&) {}});
     if (metrics != nullptr) *metrics = outcome.metrics;
     return sorted_lines("out.jsonl");
   }

@@ -36,7 +36,7 @@ int64_t count_lines(const std::string& path) {
   return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
 }
 
-const RunHooks kSilent{[](const std::string&) {}, [](const ProgressCounts&) {}};
+const RunHooks kSilent{[](const Note&) {}, [](const ProgressCounts&) {}};
 
 }  // namespace
 

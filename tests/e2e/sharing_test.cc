@@ -105,8 +105,7 @@ TEST_CASE("ordered output follows the input, errors included") {
   options.ordered = true;
   options.inputs = {folder.file("in.jsonl")};
   options.output = folder.file("out.jsonl");
-  const RunOutcome outcome =
-      run_job(options, {[](const std::string&) {}, [](const ProgressCounts&) {}});
+  const RunOutcome outcome = run_job(options, {[](const Note&) {}, [](const ProgressCounts&) {}});
   CHECK(outcome.status == ExitStatus::kSomeFailed);
   std::ifstream in(options.output);
   std::vector<std::string> ids;
