@@ -46,8 +46,8 @@ void add_commands(CLI::App& app, Action& action) {
 
   // Before a run.
   add_command(app, action, "check",
-              "Find every problem of the input's lines, with or without a model",
-              add_check_options, check_command);
+              "Find every problem of the input's lines, with or without a model", add_check_options,
+              check_command);
   add_command(app, action, "plan", "Show what prompts share and what a run would compute",
               add_plan_command_options, plan_command);
 

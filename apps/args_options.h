@@ -31,6 +31,8 @@ void add_sampling_options(CLI::App& app, RunOptions& run);
 
 // args_seeing.cc; after add_output_options
 void add_seeing_options(CLI::App& app, RunOptions& run);
+// args_lora.cc
+void add_lora_options(CLI::App& app, RunOptions& run);
 
 // args_engine.cc
 void add_plan_options(CLI::App& app, RunOptions& run);

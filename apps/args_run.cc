@@ -4,9 +4,9 @@
 
 #include "add_choice.h"
 #include "args_options.h"
+#include "io/input_paths.h"
 #include "job_file.h"
 #include "option_checks.h"
-#include "io/input_paths.h"
 
 namespace prefold {
 namespace {
@@ -38,7 +38,8 @@ const char kPlanDescription[] =
     "and its steps, memory and time. Reads the model's vocabulary, not its weights.";
 
 const char kCheckDescription[] =
-    "\n\nReads lines as a run does, on all threads and in little memory, and prints each problem as "
+    "\n\nReads lines as a run does, on all threads and in little memory, and prints each problem "
+    "as "
     "FILE:LINE: MESSAGE [CODE]; a summary goes to standard error.";
 
 const char kCheckExamples[] = R"(
@@ -55,6 +56,7 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   app.footer(kRunExamples);
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
+  add_lora_options(app, run);
   add_inputs(app, run.inputs);
   add_job_file(app);
   add_output_options(app, run);
@@ -71,6 +73,7 @@ void add_plan_command_options(CLI::App& app, RunOptions& run) {
   app.footer("Examples:\n  prefold plan -m model.gguf -i prompts.jsonl");
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
+  add_lora_options(app, run);
   add_inputs(app, run.inputs);
   add_job_file(app);
   add_max_tokens(app, run);

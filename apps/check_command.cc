@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "model/model_file.h"
 #include "report/human_numbers.h"
-#include "report/progress.h"
+#include "report/run_log.h"
 #include "run/check_inputs.h"
 
 namespace prefold {
@@ -48,18 +48,17 @@ int check_command(const CheckOptions& options) {
   std::optional<ModelFile> model;
   if (!options.model.empty()) model.emplace(open_model(options.model));
   ThreadPool pool(options.threads.value_or(usable_thread_count()));
-  Progress progress(stderr, progress_mode_for(stderr));
+  RunLog log(stderr, LogFormat::kText, false);
   Timer timer;
-  const CheckHooks hooks{
-      [&](const RequestFailure& problem) {
-        progress.clear();
-        print_line(fmt::format("{} [{}]", problem.message, problem.code));
-      },
-      [&](const CheckCounts& counts) {
-        progress.update_reading({counts.n_lines, counts.n_prompt_tokens}, timer.seconds());
-      }};
+  const CheckHooks hooks{[&](const RequestFailure& problem) {
+                           log.clear();
+                           print_line(fmt::format("{} [{}]", problem.message, problem.code));
+                         },
+                         [&](const CheckCounts& counts) {
+                           log.reading({counts.n_lines, counts.n_prompt_tokens}, timer.seconds());
+                         }};
   const CheckCounts counts = check_inputs(options.inputs, model ? &*model : nullptr, pool, hooks);
-  progress.clear();
+  log.clear();
   if (std::fflush(stdout) != 0) throw Error("standard output: write failed");
   fmt::print(stderr, "{}", summary(counts, options, timer.seconds()));
   return counts.n_bad_lines > 0 ? 1 : 0;

@@ -20,6 +20,7 @@
 #include "run/job_plan.h"
 #include "run/prepared_job.h"
 #include "run/run_job.h"
+#include "run/run_model.h"
 
 namespace prefold {
 namespace {
@@ -83,8 +84,8 @@ int run_command(const RunOptions& options) {
   std::optional<MetricsFile> metrics;
   const auto finish_metrics = [&](RunEnd end) {
     if (!metrics || metrics->finish(end, unix_seconds())) return;
-    log.note(fmt::format("warning: --metrics {}: the last figures cannot be written",
-                         options.metrics));
+    log.note(
+        fmt::format("warning: --metrics {}: the last figures cannot be written", options.metrics));
   };
   const auto fail = [&](const char* why) {
     finish_metrics(RunEnd::kCannotRun);
@@ -120,7 +121,7 @@ int run_command(const RunOptions& options) {
 }
 
 int plan_command(const RunOptions& options) {
-  const ModelFile model = open_model(options.model);
+  const ModelFile model = open_run_model(options);
   RunConfig config = resolve(options, model);
   if (config.gpu) {
     fmt::print(stderr, "device: {}, {} of {} free\n", config.gpu->name,
@@ -146,14 +147,16 @@ int plan_command(const RunOptions& options) {
   PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
   log.clear();
   const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
-  const PrefixTree tree = build_prefix_tree(prompts);
+  const PrefixTree tree = build_prefix_tree(prompts, prepared.adapters);
   const auto preview = [&](int32_t node_idx) {
     const PrefixNode& node = tree.nodes[node_idx];
     const TokenSpan tokens = prompts[node.representative].subspan(
         node.depth_begin, std::min(node.n_tokens(), kPreviewTokens));
     const std::string shown =
         one_line(text.tokenizer.decode({tokens.begin(), tokens.end()}, false));
-    return std::string(utf8_head(shown, kPreviewBytes));
+    const int32_t adapter = tree.adapter_of_node(node_idx);
+    return (adapter == kNoAdapter ? "" : fmt::format("[{}] ", options.lora[adapter].name)) +
+           std::string(utf8_head(shown, kPreviewBytes));
   };
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
   if (costs) config.token_budget = token_budget_of(config, model.config, costs->model);

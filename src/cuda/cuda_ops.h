@@ -65,6 +65,12 @@ class CudaLayers {
   // that one's.
   void linear(const CudaRows& x, std::initializer_list<Product> products);
   void add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out);
+  struct Adapted {
+    LoraSite site = LoraSite::kQ;
+    CudaRows out;
+  };
+  // Runs with adapters are on the CPU (run/options.cc).
+  void add_lora(int32_t, const CudaRows&, std::initializer_list<Adapted>) {}
   // q, k and v lie side by side (CudaActivations).
   void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
   void qk_norm(const CudaRows& x, const CudaNorm& weights);

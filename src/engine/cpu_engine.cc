@@ -13,7 +13,7 @@ CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weig
       config_(config),
       weights_(weights),
       rope_tables_(rope_tables),
-      workspace_(allocate_workspace(device, config, token_budget)),
+      workspace_(allocate_workspace(device, config, weights.adapters, token_budget)),
       embeddings_(device, config, weights),
       head_(device, config, weights, token_budget) {
   for (int32_t i = 0; i < config.n_layers; ++i) kv_layers_.push_back(kv.layer(i));
@@ -28,10 +28,10 @@ void CpuEngine::submit(const StepPlan& plan) {
   start_slots(plan);
   resolve_token_ids(plan);
   copy_blocks(plan);
-  const ConstRows hidden =
-      forward(device_, config_, weights_, rope_tables_,
-              {token_ids_, plan.positions, plan.spans, plan.block_ids, plan.segments}, kv_layers_,
-              workspace_, times_.ops);
+  const ConstRows hidden = forward(
+      device_, config_, weights_, rope_tables_,
+      {token_ids_, plan.positions, plan.spans, plan.block_ids, plan.segments, plan.adapters},
+      kv_layers_, workspace_, times_.ops);
   embeddings_.run(plan, hidden, workspace_, result_, times_.ops);
   head_.run(plan, hidden, slots_, workspace_, result_, times_.ops, times_.sampling);
 }

@@ -46,6 +46,7 @@ constexpr Parameter kParameters[] = {
     {"add_generation_prompt", kChat, [](F f, D d) { d.add_generation_prompt = get_bool(f); }},
     {"add_special_tokens", kAll | kEmbedding, [](F f, D d) { d.add_special_tokens = get_bool(f); }},
     {"model", kAll | kEmbedding, [](F f, D d) { d.request.model = get_string(f); }},
+    {"lora", kAll | kEmbedding, [](F f, D d) { d.request.lora = get_string(f); }},
     {"metadata", kAll | kEmbedding, [](F f, D d) { d.request.metadata = std::move(f.value); }},
 
     {"input", kEmbedding, read_input},

@@ -22,7 +22,7 @@ enum class RequestForm : uint8_t {
 };
 
 // Reads the members of `object` (a short line or an OpenAI body; may be moved from) into
-// request.prompt, params, embedding, add_special_tokens, model and metadata. On entry
+// request.prompt, params, embedding, add_special_tokens, model, lora and metadata. On entry
 // request.params holds the defaults. A member that is null counts as absent. "id" is left to the
 // caller in short lines, where unknown members join the metadata (io/extra_fields.h). `problems`
 // gets what is wrong, in the order of the members, then what contradicts between them:

@@ -15,6 +15,8 @@
 //   add_norm(x, weights, out)       out += residual_scale * norm(x)
 //   linear(x, {{&w, out}, ...})     out = x W^T + b, for each of them
 //   add_linear(x, w, out)           out += residual_scale * (x W^T + b)
+//   add_lora(i, x, {{site, out}, ...})  out += what each row's adapter, if it has one, adds to that
+//                                   product of layer i (lora.h), for each of them
 //   qk_norm(q, weights)             q = norm(q) in place, by head or by row (QkNorm)
 //   clip(q, k, v)                   each value clamped to +-qkv_clip
 //   rope_and_append(i, q, k, v)     q and k turned by their rows' positions, as layer i does; k and
@@ -41,6 +43,7 @@
 #include <cstdint>
 
 #include "model/config.h"
+#include "model/lora.h"
 
 namespace prefold {
 
@@ -50,6 +53,8 @@ void attend_to(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& act = ops.activations();
   const auto& layer = ops.layer_weights(layer_idx);
   ops.linear(act.normed, {{&layer.q, act.q}, {&layer.k, act.k}, {&layer.v, act.v}});
+  ops.add_lora(layer_idx, act.normed,
+               {{LoraSite::kQ, act.q}, {LoraSite::kK, act.k}, {LoraSite::kV, act.v}});
   if (config.qk_norm != QkNorm::kNone) {
     ops.qk_norm(act.q, layer.q_norm);
     ops.qk_norm(act.k, layer.k_norm);
@@ -66,9 +71,11 @@ void expand(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& layer = ops.layer_weights(layer_idx);
   if (config.has_gate) {
     ops.linear(act.normed, {{&layer.gate, act.gate}, {&layer.up, act.up}});
+    ops.add_lora(layer_idx, act.normed, {{LoraSite::kGate, act.gate}, {LoraSite::kUp, act.up}});
     ops.gate(act.gate, act.up);
   } else {
     ops.linear(act.normed, {{&layer.up, act.gate}});
+    ops.add_lora(layer_idx, act.normed, {{LoraSite::kUp, act.gate}});
     ops.activate(act.gate);
   }
 }
@@ -84,16 +91,18 @@ void read_stream(Ops& ops, const ModelConfig& config, const NormWeights& norm) {
   }
 }
 
-// h += W x, with a norm before the sum where the model has one
+// h += W x, with a norm before the sum where the model has one. w: layer layer_idx's at `site`.
 template <class Ops, class Rows, class LinearWeights, class NormWeights>
-void add_to_stream(Ops& ops, const ModelConfig& config, const Rows& x, const LinearWeights& w,
-                   const NormWeights& post_norm) {
+void add_to_stream(Ops& ops, const ModelConfig& config, int32_t layer_idx, LoraSite site,
+                   const Rows& x, const LinearWeights& w, const NormWeights& post_norm) {
   const auto& act = ops.activations();
   if (config.has_post_norm) {
     ops.linear(x, {{&w, act.branch}});
+    ops.add_lora(layer_idx, x, {{site, act.branch}});
     ops.add_norm(act.branch, post_norm, act.hidden);
   } else {
     ops.add_linear(x, w, act.hidden);
+    ops.add_lora(layer_idx, x, {{site, act.hidden}});
   }
 }
 
@@ -104,11 +113,13 @@ void sequential_layer(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   const auto& layer = ops.layer_weights(layer_idx);
   read_stream(ops, config, layer.attention_norm);
   attend_to(ops, config, layer_idx);
-  add_to_stream(ops, config, act.attended, layer.o, layer.attention_post_norm);
+  add_to_stream(ops, config, layer_idx, LoraSite::kO, act.attended, layer.o,
+                layer.attention_post_norm);
   read_stream(ops, config, layer.ffn_norm);
   if (!config.layers[layer_idx].is_moe) {
     expand(ops, config, layer_idx);
-    add_to_stream(ops, config, act.gate, layer.down, layer.ffn_post_norm);
+    add_to_stream(ops, config, layer_idx, LoraSite::kDown, act.gate, layer.down,
+                  layer.ffn_post_norm);
     return;
   }
   ops.moe(layer_idx, act.normed, act.branch);
@@ -129,7 +140,9 @@ void parallel_layer(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   if (config.has_parallel_norm) read_stream(ops, config, layer.ffn_norm);
   expand(ops, config, layer_idx);
   ops.add_linear(act.attended, layer.o, act.hidden);
+  ops.add_lora(layer_idx, act.attended, {{LoraSite::kO, act.hidden}});
   ops.add_linear(act.gate, layer.down, act.hidden);
+  ops.add_lora(layer_idx, act.gate, {{LoraSite::kDown, act.hidden}});
 }
 
 // All layers: `hidden` is left before the final norm.

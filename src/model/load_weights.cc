@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "model/load_adapters.h"
 #include "model/model_file.h"
 #include "model/model_tensors.h"
 
@@ -138,12 +139,13 @@ Weights load_weights(const ModelFile& model, ThreadPool& pool) {
   weights.final_norm = {source.vector(kOutputNorm), source.vector(kOutputNormBias)};
   if (!model.config.tied_embeddings) weights.lm_head = source.matrix(kOutput);
   weights.lm_head_bias = source.vector(kOutputBias);
+  weights.adapters = load_adapters(model, pool);
   return weights;
 }
 
 size_t Weights::bytes() const {
   size_t total = token_embedding.bytes() + position_embedding.bytes() + lm_head.bytes() +
-                 bytes_of(final_norm) + bytes_of(lm_head_bias);
+                 bytes_of(final_norm) + bytes_of(lm_head_bias) + adapters.bytes();
   for (const LayerWeights& layer : layers) total += bytes_of(layer);
   return total;
 }

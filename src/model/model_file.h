@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "model/config.h"
 #include "model/generation_config.h"
+#include "model/lora.h"
 #include "model/stored_tensor.h"
 #include "model/weights.h"
 #include "tokenizer/chat_format.h"
@@ -25,6 +26,7 @@ struct ModelFile {
   ChatFormat chat_format;
   GenerationConfig generation;
   std::vector<StoredTensor> tensors;  // under the names of model_tensors.h, whatever the format
+  std::vector<LoraFile> adapters;     // opened for it, if any
 };
 
 int64_t n_parameters(const ModelFile& model);
@@ -45,7 +47,8 @@ void drop_tensor(const ModelFile& model, const StoredTensor& tensor);
 // or FormatError (names file, key or tensor, value, and what was wanted).
 ModelFile open_model(const std::string& path);
 
-// Packs every tensor; source pages are dropped as they are done with. The result owns its memory.
+// Packs every tensor, and those of the adapters in f32; source pages are dropped as they are done
+// with. The result owns its memory.
 Weights load_weights(const ModelFile& model, ThreadPool& pool);
 
 }  // namespace prefold

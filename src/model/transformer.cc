@@ -8,6 +8,7 @@
 #include "base/timer.h"
 #include "model/buffers.h"
 #include "model/forward_pass.h"
+#include "model/lora_layer.h"
 #include "model/moe_layer.h"
 #include "ops/elementwise.h"
 
@@ -51,6 +52,10 @@ class CpuLayers {
     const Linear* linear = nullptr;
     Rows out;
   };
+  struct Adapted {
+    LoraSite site = LoraSite::kQ;
+    Rows out;
+  };
 
   CpuLayers(const Device& device, const ModelConfig& config, const Weights& weights,
             std::span<const RopeTable> rope_tables, const PackedRows& rows,
@@ -64,6 +69,7 @@ class CpuLayers {
         n_spanned_(n_rows_in(rows.spans)),
         act_(activations_of(config, static_cast<int32_t>(rows.token_ids.size()), workspace)),
         moe_(workspace.moe),
+        lora_(workspace.lora),
         scratch_(workspace.scratch),
         times_(times) {
     const Rows& attended = act_.attended;
@@ -71,6 +77,7 @@ class CpuLayers {
     for (int32_t row = n_spanned_; row < attended.n_rows; ++row) {  // padding attends to nothing
       std::fill_n(attended.row(row), attended.n_cols, 0.0f);
     }
+    group_adapter_rows(rows.adapters, attended.n_rows, lora_);
     timer_.lap();
   }
 
@@ -118,6 +125,17 @@ class CpuLayers {
       return add_scaled(act_.branch, out);
     }
     prefold::linear(device_, x, std::array{LinearPart{&w.weight, w.bias, out, true}}, scratch_);
+    times_.linear += timer_.lap();
+  }
+
+  void add_lora(int32_t layer_idx, const Rows& x, std::initializer_list<Adapted> adapted) {
+    if (rows_.adapters.empty()) return;
+    std::array<LoraPart, kMaxLoraParts> parts;
+    CHECK(adapted.size() <= parts.size());
+    std::transform(adapted.begin(), adapted.end(), parts.begin(), [&](const Adapted& it) {
+      return LoraPart{&weights_.adapters.at(layer_idx, it.site), it.out};
+    });
+    prefold::add_lora(device_, x, std::span(parts).first(adapted.size()), lora_, scratch_);
     times_.linear += timer_.lap();
   }
 
@@ -187,6 +205,7 @@ class CpuLayers {
   int32_t n_spanned_;
   Activations act_;
   MoeBuffers& moe_;
+  LoraBuffers& lora_;
   std::span<std::byte> scratch_;
   OpTimes& times_;
   Timer timer_;
@@ -231,10 +250,11 @@ struct CpuLogits {
 size_t Workspace::bytes() const {
   return sizeof(float) * (hidden.size() + normed.size() + q.size() + k.size() + v.size() +
                           attended.size() + gate.size() + up.size() + branch.size()) +
-         moe.bytes() + scratch.size();
+         moe.bytes() + lora.bytes() + scratch.size();
 }
 
-Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows) {
+Workspace allocate_workspace(const Device& device, const ModelConfig& config,
+                             const Adapters& adapters, int32_t max_rows) {
   Workspace w;
   w.max_rows = max_rows;
   w.hidden.resize(floats_of(max_rows, config.hidden_size));
@@ -246,12 +266,14 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config, in
   w.gate.resize(floats_of(max_rows, config.ffn_size));
   w.up.resize(floats_of(max_rows, config.ffn_size));
   w.moe = allocate_moe_buffers(config.moe, config.hidden_size, max_rows);
+  w.lora = allocate_lora_buffers(adapters, max_rows);
   if (has_branch(config)) w.branch.resize(floats_of(max_rows, config.hidden_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});
   w.scratch.resize(
       std::max({linear_scratch_bytes(device, max_rows, widest),
                 moe_scratch_bytes(device, config.moe, config.hidden_size, max_rows),
+                lora_scratch_bytes(device, adapters, max_rows, widest),
                 linear_tiles_scratch_bytes(device, max_rows, config.hidden_size),
                 attention_scratch_bytes(device, max_rows, config.n_heads, config.head_dim)}));
   return w;

@@ -7,6 +7,7 @@
 
 #include "base/aligned_vector.h"
 #include "model/config.h"
+#include "model/lora_layer.h"
 #include "model/moe_layer.h"
 #include "model/weights.h"
 #include "ops/attention.h"
@@ -25,6 +26,7 @@ struct PackedRows {
   std::span<const RowSpan> spans;
   std::span<const int32_t> block_ids;
   std::span<const SharedSegment> segments;
+  std::span<const AdapterRows> adapters = {};  // as StepPlan::adapters
 };
 
 // Every buffer that a step needs, allocated once for a token budget.
@@ -33,10 +35,12 @@ struct Workspace {
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
   AlignedVector<float> branch;       // empty where the model has no use for it
   MoeBuffers moe;                    // likewise
+  LoraBuffers lora;                  // empty without adapters
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
-Workspace allocate_workspace(const Device& device, const ModelConfig& config, int32_t max_rows);
+Workspace allocate_workspace(const Device& device, const ModelConfig& config,
+                             const Adapters& adapters, int32_t max_rows);
 
 // Where the time of the forward passes went, in seconds. linear: layers of experts too.
 struct OpTimes {

@@ -1,9 +1,11 @@
 // All weights of a model, packed for the linear op.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "model/config.h"
+#include "model/lora.h"
 #include "ops/linear.h"
 #include "ops/packed_matrix.h"
 
@@ -34,6 +36,24 @@ struct LayerWeights {
   Norm ffn_post_norm;
 };
 
+// What adapters add to one matrix: B (A x), of A: (rank, n_in) and B: (n_out, rank), scaled. By
+// adapter + 1; those that leave the matrix alone are empty, and so is 0, of rows without an
+// adapter. No entries at all if all leave it alone.
+struct AdaptedMatrix {
+  std::vector<Linear> a, b;
+};
+
+struct Adapters {
+  int32_t n = 0;
+  int32_t max_rank = 0;
+  std::vector<std::array<AdaptedMatrix, kLoraSites>> layers;  // none without adapters
+
+  const AdaptedMatrix& at(int32_t layer, LoraSite site) const {
+    return layers[layer][static_cast<size_t>(site)];
+  }
+  size_t bytes() const;
+};
+
 struct Weights {
   PackedMatrix token_embedding;
   PackedMatrix position_embedding;  // (context, hidden_size), or empty
@@ -41,6 +61,7 @@ struct Weights {
   Norm final_norm;
   PackedMatrix lm_head;             // empty if tied: token_embedding serves
   std::vector<float> lm_head_bias;  // vocab_size values or none
+  Adapters adapters;
 
   const PackedMatrix& output() const { return lm_head.n_out() > 0 ? lm_head : token_embedding; }
   size_t bytes() const;  // of all matrices and vectors

@@ -40,9 +40,11 @@ Split choose_split(const Device& device, const RowGroups& groups,
       const Split split{panels, rows};
       double sum = 0.0, largest = 0.0;
       for (int32_t g = 0; g < groups.n_groups(); ++g) {
+        const int64_t n_items = count_items(groups, parts, g, split);
+        if (n_items == 0) continue;
         const Split item = split_group(split, rows_of_group(groups, g));
         const double cost = item_cost(item, device.kernels->gemm->tile_panels);
-        sum += cost * static_cast<double>(count_items(groups, parts, g, split));
+        sum += cost * static_cast<double>(n_items);
         largest = std::max(largest, cost);
       }
       const double cost = n_threads > 1 ? sum / n_threads + 0.5 * largest : sum;
@@ -62,10 +64,11 @@ struct GroupedLayout {
   size_t gathered_bytes = 0;
   size_t first_item_bytes = 0;
 };
-GroupedLayout grouped_layout(const Device& device, int32_t n_places, int32_t n_in) {
+GroupedLayout grouped_layout(const Device& device, int32_t n_places, int32_t n_in,
+                             GroupedRows rows) {
   const int64_t n_firsts = int64_t{n_places} + 1;
-  return {scratch_layout(device, n_places, n_in),
-          static_cast<size_t>(n_places * padded_stride(n_in)) * sizeof(float),
+  const int64_t n_gathered = rows == GroupedRows::kGathered ? n_places * padded_stride(n_in) : 0;
+  return {scratch_layout(device, n_places, n_in), static_cast<size_t>(n_gathered) * sizeof(float),
           static_cast<size_t>(n_firsts) * sizeof(int64_t)};
 }
 
@@ -101,7 +104,8 @@ Precisions precisions_of(const Device& device, const ConstRows& x, const RowGrou
       if (weight.n_out() == 0) continue;
       const bool fast = is_fast(device, weight);
       (fast ? found.any_fast : found.any_exact) = true;
-      CHECK(fast ? weight.n_in() == x.n_cols : weight.n_in() <= x.n_cols);
+      CHECK(fast ? weight.n_in() == x.n_cols && part.first_in == 0
+                 : part.first_in + weight.n_in() <= x.n_cols);
       CHECK(weight.n_out() <= part.out.n_cols);
     }
   }
@@ -165,9 +169,10 @@ void grouped_linear(const Device& device, ConstRows x, const RowGroups& groups,
   CHECK(n_groups == 0 || groups.first.size() == static_cast<size_t>(n_groups) + 1);
   CHECK(groups.rows.empty() ? n_places <= x.n_rows
                             : groups.rows.size() == static_cast<size_t>(n_places));
-  CHECK(scratch.size() >= grouped_linear_scratch_bytes(device, n_places, x.n_cols));
+  const GroupedRows rows = groups.rows.empty() ? GroupedRows::kInPlace : GroupedRows::kGathered;
+  CHECK(scratch.size() >= grouped_linear_scratch_bytes(device, n_places, x.n_cols, rows));
   if (n_places == 0) return;
-  const GroupedLayout layout = grouped_layout(device, n_places, x.n_cols);
+  const GroupedLayout layout = grouped_layout(device, n_places, x.n_cols, rows);
   std::byte* const begin = aligned_part(scratch).data();
   const LinearInputs inputs = prepare_inputs(device, x, groups, parts, layout, begin);
   const Split split = choose_split(device, groups, parts);
@@ -186,6 +191,7 @@ void grouped_linear(const Device& device, ConstRows x, const RowGroups& groups,
     const PackedMatrix& weight = place.weights->weight;
     GemmItem item = make_item(inputs, weight, split, place.row, place.col);
     item.n_rows = static_cast<int32_t>(place.end_row - place.row);
+    item.x += place.part->first_in;
     item.bias = place.weights->bias.empty() ? nullptr : place.weights->bias.data() + place.col;
     item.add_to_out = place.part->add_to_out;
     item.out = place.part->out.row(place.row) + place.col;
@@ -194,8 +200,9 @@ void grouped_linear(const Device& device, ConstRows x, const RowGroups& groups,
   });
 }
 
-size_t grouped_linear_scratch_bytes(const Device& device, int32_t max_places, int32_t max_in) {
-  const GroupedLayout layout = grouped_layout(device, max_places, max_in);
+size_t grouped_linear_scratch_bytes(const Device& device, int32_t max_places, int32_t max_in,
+                                    GroupedRows rows) {
+  const GroupedLayout layout = grouped_layout(device, max_places, max_in, rows);
   return thread_bytes(device, layout.items) + layout.items.quant_bytes + layout.gathered_bytes +
          layout.first_item_bytes + kScratchAlignment;
 }

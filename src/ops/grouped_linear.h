@@ -31,6 +31,7 @@ struct GroupedPart {
   std::span<const Linear> weights;
   Rows out;  // (n_places, at least n_out)
   bool add_to_out = false;
+  int32_t first_in = 0;  // W reads from this value of its rows on; only with exact products
 };
 
 // Several such products of the same rows in one go (gate, up). Parts that are computed with inputs
@@ -38,7 +39,10 @@ struct GroupedPart {
 void grouped_linear(const Device& device, ConstRows x, const RowGroups& groups,
                     std::span<const GroupedPart> parts, std::span<std::byte> scratch);
 
+// Whether RowGroups::rows says where places read, or is empty.
+enum class GroupedRows { kGathered, kInPlace };
 // Bytes that grouped_linear needs for so many places of up to max_in inputs.
-size_t grouped_linear_scratch_bytes(const Device& device, int32_t max_places, int32_t max_in);
+size_t grouped_linear_scratch_bytes(const Device& device, int32_t max_places, int32_t max_in,
+                                    GroupedRows rows = GroupedRows::kGathered);
 
 }  // namespace prefold

@@ -89,6 +89,7 @@ PrefixTree reorder(const PrefixTree& tree, const RunsBefore& runs_before) {
     todo.insert(todo.end(), children.rbegin(), children.rend());
   }
   for (const int32_t node : tree.node_of_prompt) ordered.node_of_prompt.push_back(new_idx[node]);
+  ordered.adapters = tree.adapters;
   return ordered;
 }
 
@@ -97,9 +98,11 @@ PrefixTree reorder(const PrefixTree& tree, const RunsBefore& runs_before) {
 PrefixTree order_by_ratio(const PrefixTree& tree, std::span<const int64_t> decode_tokens) {
   CHECK(decode_tokens.size() == tree.node_of_prompt.size());
   const std::vector<SubtreeCost> costs = subtree_costs(tree, decode_tokens);
-  const int32_t common = common_node(tree);
+  std::vector<bool> has_parts(tree.nodes.size());
+  has_parts[0] = true;  // the adapters
+  for (const int32_t node : common_nodes(tree)) has_parts[node] = true;
   return reorder(tree, [&](int32_t a, int32_t b) {
-    if (tree.nodes[a].parent != common) return by_peak_and_residual(costs[a], costs[b]);
+    if (!has_parts[tree.nodes[a].parent]) return by_peak_and_residual(costs[a], costs[b]);
     // decode / prefill, compared without division
     return costs[a].n_decode * costs[b].n_prefill > costs[b].n_decode * costs[a].n_prefill;
   });

@@ -11,9 +11,9 @@ namespace prefold {
 // The same tree with siblings in another order. decode_tokens: by prompt, the rows that its answers
 // will decode, as predicted: their tokens less the first of each.
 //
-// The subtrees below what all prompts share (plan/prefix_groups.h) run by decode tokens per prefill
-// token, largest first, so that their decodes mix with later prefill chunks and no tail of lone
-// decodes is left (BatchLLM, arXiv 2412.03594).
+// The subtrees below what all prompts of an adapter share (plan/prefix_groups.h), and those of the
+// adapters, run by decode tokens per prefill token, largest first, so that their decodes mix with
+// later prefill chunks and no tail of lone decodes is left (BatchLLM, arXiv 2412.03594).
 //
 // Inside such a subtree, what needs most memory for a while runs first: children in descending
 // order of peak - residual (Sethi and Ullman, "The Generation of Optimal Code for Arithmetic

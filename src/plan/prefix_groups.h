@@ -8,11 +8,13 @@
 
 namespace prefold {
 
-// The deepest node that all prompts share (a start-of-text token, the head of a chat template): the
-// root, or below it. What all share sets nobody apart: the job's parts are the subtrees below it.
-int32_t common_node(const PrefixTree& tree);
+// The deepest nodes that all prompts of an adapter share (a start-of-text token, the head of a chat
+// template), in ascending order but for the root, which stands for all adapters whose prompts begin
+// differently. What all share sets nobody apart: the job's parts are the subtrees below these
+// nodes.
+std::vector<int32_t> common_nodes(const PrefixTree& tree);
 
-// The children of common_node with at least min_prompts prompts, in ascending order.
+// The job's parts with at least min_prompts prompts, as nodes in ascending order.
 std::vector<int32_t> prefix_groups(const PrefixTree& tree, int32_t min_prompts);
 
 // The index in `groups` of the group that a node belongs to, itself included; -1: to none.

@@ -77,23 +77,44 @@ void merge_runs(std::span<const TokenSpan> prompts, std::span<SortEntry> left,
   std::copy(b, b_end, out);
 }
 
-// All prompts in lexicographic order, each with its longest common prefix with the one before.
-std::vector<SortEntry> sort_prompts(std::span<const TokenSpan> prompts) {
-  const size_t n = prompts.size();
-  std::vector<SortEntry> entries(n);
-  for (size_t i = 0; i < n; ++i) {
-    entries[i] = {static_cast<int32_t>(i), 0, token_at(prompts[i], 0)};
-  }
-  std::vector<SortEntry> merged(n);
+// Entries of prompts by themselves, to entries in lexicographic order, each with its longest common
+// prefix with the one before. merged: room for as many.
+void sort_entries(std::span<const TokenSpan> prompts, std::span<SortEntry> entries,
+                  std::span<SortEntry> merged) {
+  const size_t n = entries.size();
   for (size_t width = 1; width < n; width *= 2) {
     for (size_t begin = 0; begin < n; begin += 2 * width) {
       const size_t middle = std::min(begin + width, n);
       const size_t end = std::min(begin + 2 * width, n);
-      const std::span<SortEntry> all(entries);
-      merge_runs(prompts, all.subspan(begin, middle - begin), all.subspan(middle, end - middle),
-                 merged.data() + begin);
+      merge_runs(prompts, entries.subspan(begin, middle - begin),
+                 entries.subspan(middle, end - middle), merged.data() + begin);
     }
-    entries.swap(merged);
+    std::copy(merged.begin(), merged.end(), entries.begin());
+  }
+}
+
+// All prompts, those of each adapter together and in lexicographic order, each with its longest
+// common prefix with the one before; prompts of different adapters have none.
+std::vector<SortEntry> sort_prompts(std::span<const TokenSpan> prompts,
+                                    std::span<const int32_t> adapters) {
+  const size_t n = prompts.size();
+  std::vector<SortEntry> entries(n), merged(n);
+  for (size_t i = 0; i < n; ++i) {
+    entries[i] = {static_cast<int32_t>(i), 0, token_at(prompts[i], 0)};
+  }
+  const auto adapter = [&](const SortEntry& entry) {
+    return adapters.empty() ? kNoAdapter : adapters[entry.prompt];
+  };
+  if (!adapters.empty()) {
+    std::stable_sort(entries.begin(), entries.end(), [&](const SortEntry& a, const SortEntry& b) {
+      return adapter(a) < adapter(b);
+    });
+  }
+  const std::span<SortEntry> all(entries);
+  for (size_t begin = 0, end = 0; begin < n; begin = end) {
+    while (end < n && adapter(entries[end]) == adapter(entries[begin])) ++end;
+    sort_entries(prompts, all.subspan(begin, end - begin),
+                 std::span(merged).subspan(begin, end - begin));
   }
   return entries;
 }
@@ -237,21 +258,26 @@ void set_prompts(const Draft& draft, PrefixTree& tree) {
 
 }  // namespace
 
-PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts) {
+PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts,
+                             std::span<const int32_t> adapters) {
+  CHECK(adapters.empty() || adapters.size() == prompts.size());
   CHECK(prompts.size() < (size_t{1} << 30));  // nodes, up to twice as many, are counted in int32
   for (const TokenSpan prompt : prompts) {
     CHECK(prompt.size() < static_cast<size_t>(std::numeric_limits<int32_t>::max()));
   }
-  Draft draft = make_nodes(prompts, sort_prompts(prompts));
+  Draft draft = make_nodes(prompts, sort_prompts(prompts, adapters));
   link_children(draft);
   PrefixTree tree = lay_out(draft);
   set_prompts(draft, tree);
+  tree.adapters.assign(adapters.begin(), adapters.end());
   return tree;
 }
 
-PrefixTree flat_tree(std::span<const TokenSpan> prompts) {
+PrefixTree flat_tree(std::span<const TokenSpan> prompts, std::span<const int32_t> adapters) {
+  CHECK(adapters.empty() || adapters.size() == prompts.size());
   const int32_t n_prompts = static_cast<int32_t>(prompts.size());
   PrefixTree tree;
+  tree.adapters.assign(adapters.begin(), adapters.end());
   tree.nodes.push_back({0, 0, 0, 0, 0, 0, n_prompts});
   tree.node_of_prompt.resize(prompts.size(), 0);
   for (int32_t i = 0; i < n_prompts; ++i) {  // those that end at the root come first

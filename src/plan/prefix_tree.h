@@ -1,5 +1,6 @@
 // The radix tree of all prompts, token by token: every prefix that prompts share is one node, so
-// the tokens in the tree are the fewest that prefill can compute.
+// the tokens in the tree are the fewest that prefill can compute. Prompts of different adapters
+// share nothing, since their keys and values differ: each adapter has its own children of the root.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,9 @@
 namespace prefold {
 
 using TokenSpan = std::span<const int32_t>;
+
+// The adapter (LoRA) of what has none: the model itself.
+inline constexpr int32_t kNoAdapter = -1;
 
 // A run of tokens that all prompts below the node share. Every node but the root has at least one
 // token, and at least two children or a prompt that ends at it.
@@ -33,16 +37,24 @@ struct PrefixTree {
   std::vector<int32_t> order;           // prompt indices; those that end at a node come before
                                         // those below its children, in the order of the input
   std::vector<int32_t> node_of_prompt;  // the node at whose end each prompt ends
+  std::vector<int32_t> adapters;        // by prompt; empty: none has one
+
+  // Of all prompts below the node; of the root, which has no tokens, of no meaning.
+  int32_t adapter_of_node(int32_t node) const {
+    return adapters.empty() ? kNoAdapter : adapters[nodes[node].representative];
+  }
 };
 
 // Prompts may be empty (they end at the root), equal (they share a node) or prefixes of others.
-// Token ids must not be negative. Sorts with longest common prefixes that are never scanned twice
-// (Ng and Kakehi, "Merging String Sequences by Longest Common Prefixes", 2008):
-// O(total tokens + n log n) time; besides the result, at most 90 bytes a prompt while it runs.
-PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts);
+// Token ids must not be negative. adapters: of each prompt, kNoAdapter or a number from 0; or none
+// at all. Sorts with longest common prefixes that are never scanned twice (Ng and Kakehi, "Merging
+// String Sequences by Longest Common Prefixes", 2008): O(total tokens + n log n) time; besides the
+// result, at most 90 bytes a prompt while it runs.
+PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts,
+                             std::span<const int32_t> adapters = {});
 
 // The same structure with no sharing: each prompt that is not empty is a child of the root.
-PrefixTree flat_tree(std::span<const TokenSpan> prompts);
+PrefixTree flat_tree(std::span<const TokenSpan> prompts, std::span<const int32_t> adapters = {});
 
 struct PrefixStats {
   int64_t n_prompts = 0;

@@ -83,6 +83,7 @@ struct Request {
   std::optional<EmbeddingParams> embedding;  // of kOpenAiEmbedding
   bool add_special_tokens = true;            // text prompts: BOS as the model's tokenizer says
   std::string model;                         // as written in the line; echoed in OpenAI results
+  std::optional<std::string> lora;           // the name of an adapter
   // Passed through to the result, null when absent: a short line's metadata and unknown fields, or
   // the metadata in an OpenAI line's body, and what stands beside that body.
   nlohmann::ordered_json metadata;

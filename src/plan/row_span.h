@@ -33,6 +33,13 @@ struct SharedSegment {
   int32_t n_spans = 0;
 };
 
+// Rows [first_row, first_row + n_rows) of a step go through the adapter of that number.
+struct AdapterRows {
+  int32_t first_row = 0;
+  int32_t n_rows = 0;
+  int32_t adapter = 0;
+};
+
 // Before the step's rows run: the first n_tokens positions of block `from` are copied to block
 // `to`, in every layer. Copies are made in order: a block may be written by one and read by a later
 // one.

@@ -76,6 +76,9 @@ struct StepPlan {
   // that treats rows one by one, and are left out by attention and the KV cache.
   int32_t n_padding_rows = 0;
 
+  // In row order; each adapter at most once, since its rows lie together. Rows in none have none.
+  std::vector<AdapterRows> adapters;
+
   std::vector<RowSpan> spans;  // cover all rows but padding, in row order
   std::vector<int32_t> block_ids;
   std::vector<SharedSegment> segments;

@@ -82,11 +82,11 @@ PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions&
   if (options.sharing == Sharing::kTree) {
     find_repeats(prepared, tree);
   } else {
-    tree = flat_tree(prompts);
+    tree = flat_tree(prompts, prepared.adapters);
   }
   if (options.batching == Batching::kSorted) return order_by_length(tree);
   if (options.order == Order::kFile) return tree;
-  const LengthsByGroup lengths = prior_of_groups(prior, tree, prompts);
+  const LengthsByGroup lengths = prior_of_groups(prior, tree, prompts, options.lora);
   return order_by_ratio(tree, predicted_decode_tokens(prepared, tree, lengths));
 }
 

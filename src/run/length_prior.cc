@@ -16,10 +16,16 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxGroups = 256;
 constexpr const char* kLengthsKey = "output_lengths";
 
-std::string group_key(const PrefixNode& node, std::span<const TokenSpan> prompts) {
+// By the prefix and the adapter's name.
+std::string group_key(const PrefixTree& tree, int32_t node_idx, std::span<const TokenSpan> prompts,
+                      std::span<const LoraOption> adapters) {
+  const PrefixNode& node = tree.nodes[node_idx];
   const TokenSpan head = prompts[node.representative].first(node.depth_begin + 1);
-  return to_hex(fingerprint(
-      {0, 0}, {reinterpret_cast<const char*>(head.data()), head.size() * sizeof(int32_t)}));
+  std::string bytes(reinterpret_cast<const char*>(head.data()), head.size() * sizeof(int32_t));
+  if (const int32_t adapter = tree.adapter_of_node(node_idx); adapter != kNoAdapter) {
+    bytes += adapters[adapter].name;
+  }
+  return to_hex(fingerprint({0, 0}, bytes));
 }
 
 void put(const LengthDistribution& lengths, Json& json) {
@@ -126,7 +132,7 @@ class PriorReader {
 }  // namespace
 
 Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
-                         std::span<const TokenSpan> prompts) {
+                         std::span<const TokenSpan> prompts, std::span<const LoraOption> adapters) {
   Json json = Json::object();
   put(lengths.job, json);
   json["groups"] = Json::array();
@@ -139,7 +145,7 @@ Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
   std::sort(by_size.begin(), by_size.end());
   if (by_size.size() > kMaxGroups) by_size.resize(kMaxGroups);
   for (const auto& [_, i] : by_size) {
-    Json group = {{"prefix", group_key(tree.nodes[nodes[i]], prompts)}};
+    Json group = {{"prefix", group_key(tree, nodes[i], prompts, adapters)}};
     put(lengths.groups[i], group);
     json["groups"].push_back(std::move(group));
   }
@@ -149,11 +155,12 @@ Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
 LengthPrior read_length_prior(const std::string& path) { return PriorReader(path).read(); }
 
 LengthsByGroup prior_of_groups(const LengthPrior& prior, const PrefixTree& tree,
-                               std::span<const TokenSpan> prompts) {
+                               std::span<const TokenSpan> prompts,
+                               std::span<const LoraOption> adapters) {
   LengthsByGroup lengths;
   lengths.job = prior.job;
   for (const int32_t node : prefix_groups(tree, LengthDistribution::kEnough)) {
-    const auto found = prior.groups.find(group_key(tree.nodes[node], prompts));
+    const auto found = prior.groups.find(group_key(tree, node, prompts, adapters));
     lengths.groups.push_back(found == prior.groups.end() ? LengthDistribution() : found->second);
   }
   return lengths;

@@ -34,10 +34,11 @@ bool next_batch(RequestReader& reader, std::vector<BatchLine>& batch) {
 
 ReadLine read_and_tokenise(const RequestReader& reader, const InputLine& line,
                            const LineReading& reading) {
-  ReadLine result{reader.read(line), {}};
+  ReadLine result{reader.read(line), {}, kNoAdapter};
   Request* request = std::get_if<Request>(&result.read);
   if (request == nullptr || reading.text == nullptr) return result;
   try {
+    result.adapter = adapter_of(*request, reading.config->options.lora);
     result.prompts = tokenise_request(*request, *reading.text, *reading.config);
   } catch (const RequestError& error) {
     result.read = line_error(std::move(*request), error);

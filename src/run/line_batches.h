@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "io/request_reader.h"
+#include "plan/prefix_tree.h"
 #include "run/text_model.h"
 
 namespace prefold {
@@ -15,6 +16,7 @@ namespace prefold {
 struct ReadLine {
   RequestOrError read;
   std::vector<std::vector<int32_t>> prompts;  // of a request: one, or those of an embedding line
+  int32_t adapter = kNoAdapter;
 };
 
 struct LineReading {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "engine/kv_storage.h"
@@ -10,6 +11,7 @@
 #include "report/human_numbers.h"
 #include "run/gpu.h"
 #include "run/host_info.h"
+#include "run/model_digest.h"
 #include "schedule/job.h"
 
 namespace prefold {
@@ -73,6 +75,16 @@ bool is_deterministic(const RunConfig& config) {
 
 namespace {
 
+nlohmann::ordered_json lora_json(const RunConfig& config) {
+  nlohmann::ordered_json adapters = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < config.options.lora.size(); ++i) {
+    const LoraOption& option = config.options.lora[i];
+    adapters.push_back(
+        {{"name", option.name}, {"path", option.path}, {"digest", config.lora_digests[i]}});
+  }
+  return adapters;
+}
+
 bool uses_graphs(const RunConfig& config) {
   return config.backend == BackendKind::kCuda && config.options.cuda_graphs;
 }
@@ -83,6 +95,7 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
   const RunOptions& options = config.options;
   const SamplingParams& defaults = config.defaults;
   nlohmann::ordered_json json = {{"model", options.model},
+                                 {"lora", lora_json(config)},
                                  {"input", options.inputs},
                                  {"output", options.output},
                                  {"max_num_batched_tokens", config.token_budget},
@@ -124,6 +137,11 @@ namespace {
 
 void resolve_backend(DeviceChoice choice, RunConfig& config) {
   if (choice == DeviceChoice::kCpu) return;
+  if (!config.options.lora.empty()) {
+    config.why_no_gpu = "adapters (--lora) are computed on the CPU only";
+    if (choice == DeviceChoice::kAuto) return;
+    throw Error(fmt::format("--device cuda: {}", config.why_no_gpu));
+  }
   config.gpu = find_gpu(config.why_no_gpu);
   if (config.gpu) {
     config.backend = BackendKind::kCuda;
@@ -233,6 +251,8 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
   RunConfig config;
   config.options = options;
   config.defaults = resolve_defaults(options.defaults, file.generation);
+  CHECK(file.adapters.size() == options.lora.size());
+  for (const LoraFile& adapter : file.adapters) config.lora_digests.push_back(lora_digest(adapter));
   resolve_backend(options.device, config);
   const bool on_gpu = config.backend == BackendKind::kCuda;
   // Rectangles of whole prompts have steps of their own.

@@ -28,8 +28,15 @@ struct SamplingDefaults {
   std::optional<int32_t> top_k;
 };
 
+// --lora NAME=PATH. An adapter's number is its place among the options.
+struct LoraOption {
+  std::string name;
+  std::string path;
+};
+
 struct RunOptions {
   std::string model;
+  std::vector<LoraOption> lora;
   std::vector<std::string> inputs;
   std::string output;
   std::string report;  // empty: none
@@ -97,6 +104,7 @@ struct RunConfig {
   int32_t n_kv_blocks = 0;  // that the pool may have at most
   int64_t kv_bytes_per_block = 0;
   std::string cpu_isa;
+  std::vector<std::string> lora_digests;  // of options.lora
 };
 
 nlohmann::ordered_json to_json(const RunConfig& config);
@@ -110,7 +118,8 @@ const char* precision_name(Precision precision);
 // RunConfig::defaults by themselves.
 SamplingParams resolve_defaults(const SamplingDefaults& typed, const GenerationConfig& of_model);
 
-// Throws Error naming the option, its value and what was wanted. Looks at the GPU unless
+// `model` has the adapters of the options. Throws Error naming the option, its value and what was
+// wanted. Looks at the GPU unless
 // options.device is kCpu.
 RunConfig resolve(const RunOptions& options, const ModelFile& model);
 

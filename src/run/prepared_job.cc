@@ -25,9 +25,8 @@ bool is_greedy(const SamplingParams& params) { return params.temperature == 0.0f
 
 using ModelIndex = std::unordered_map<std::string, int32_t>;
 
-void add_request(Request& request, const std::vector<std::vector<int32_t>>& prompts,
-                 const TextModel& text, const RunConfig& config, ModelIndex& models,
-                 PreparedJob& job) {
+void add_request(Request& request, const ReadLine& line, const TextModel& text,
+                 const RunConfig& config, ModelIndex& models, PreparedJob& job) {
   const auto idx = static_cast<int32_t>(job.requests.size());
   SamplingParams& params = request.params;
   PreparedRequest prepared;
@@ -59,7 +58,8 @@ void add_request(Request& request, const std::vector<std::vector<int32_t>>& prom
   set.params.seed.reset();
   prepared.parameters = job.parameters.add(std::move(set));
   job.ids += request.id;
-  for (const std::vector<int32_t>& ids : prompts) {
+  for (const std::vector<int32_t>& ids : line.prompts) {
+    if (!config.options.lora.empty()) job.adapters.push_back(line.adapter);
     prepared.leader = static_cast<int32_t>(job.requests.size());
     job.prompts.add(ids);
     job.requests.push_back(prepared);
@@ -103,7 +103,7 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
   const auto on_line = [&](ReadLine& line) {
     if (Request* request = std::get_if<Request>(&line.read)) {
       job.extra_fields.add(*request);
-      add_request(*request, line.prompts, text, config, models, job);
+      add_request(*request, line, text, config, models, job);
     } else {
       hooks.on_failure(std::get<LineError>(line.read), job.n_lines);
     }
@@ -115,7 +115,7 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
   return job;
 }
 
-// Equal prompts end at one node, so only those need to be compared.
+// Equal prompts of one adapter end at one node, so only those need to be compared.
 void find_repeats(PreparedJob& prepared, const PrefixTree& tree) {
   std::vector<PreparedRequest>& requests = prepared.requests;
   const auto what_decides = [&](int32_t i) {

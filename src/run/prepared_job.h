@@ -51,6 +51,7 @@ struct RareFields {
 struct PreparedJob {
   std::vector<PreparedRequest> requests;  // those that will be answered, in input order
   PromptStore prompts;                    // one a request
+  std::vector<int32_t> adapters;          // by request, as PrefixTree::adapters
   ParameterSets parameters;
   std::string ids;                               // of all requests, end to end
   std::vector<std::string> model_names;          // as written in the lines, each once

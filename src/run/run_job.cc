@@ -26,6 +26,7 @@
 #include "run/prepared_job.h"
 #include "run/result_builder.h"
 #include "run/run_meter.h"
+#include "run/run_model.h"
 
 namespace prefold {
 namespace {
@@ -77,7 +78,7 @@ class JobRun {
   JobRun(const RunOptions& options, const RunHooks& hooks)
       : hooks_(hooks),
         created_unix_s_(std::time(nullptr)),
-        model_(open_model(options.model)),
+        model_(open_run_model(options)),
         config_(resolve(options, model_)),
         pool_(config_.threads),
         text_(make_text_model(model_, created_unix_s_)),
@@ -113,13 +114,13 @@ class JobRun {
     prepared_ = prepare_job(std::move(reader_), text_, config_, pool_, hooks);
     metrics_.requests.total = prepared_.n_lines;
     const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
-    tree_ = build_prefix_tree(prompts);
+    tree_ = build_prefix_tree(prompts, prepared_.adapters);
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.tokens.prompt = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
     job_ = make_job(prepared_, tree_, config_.options.pooling);
-    job_.length_prior = prior_of_groups(prior_, tree_, prompts);
+    job_.length_prior = prior_of_groups(prior_, tree_, prompts, config_.options.lora);
     output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info({"plan",
@@ -131,10 +132,10 @@ class JobRun {
                   {"prompt_tokens", stats.n_prompt_tokens},
                   {"distinct_prompt_tokens", stats.n_tree_tokens}}});
     if (!prepared_.extra_fields.none()) {
-      hooks_.info({"note",
-                   "unknown fields, passed through to the results: " +
-                       prepared_.extra_fields.to_text(),
-                   {}});
+      hooks_.info(
+          {"note",
+           "unknown fields, passed through to the results: " + prepared_.extra_fields.to_text(),
+           {}});
     }
   }
 
@@ -261,8 +262,8 @@ class JobRun {
     metrics_.tokens.padding = counters.padding_rows;
     metrics_.prediction = {counters.n_yields, counters.n_predicted,
                            counters.prediction_error_tokens, counters.n_under_predicted};
-    metrics_.output_lengths =
-        output_lengths_json(scheduler.lengths().observed(), tree_, prepared_.prompts.prompts());
+    metrics_.output_lengths = output_lengths_json(
+        scheduler.lengths().observed(), tree_, prepared_.prompts.prompts(), config_.options.lora);
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
   }
 

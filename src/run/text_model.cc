@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "cache/block_table.h"
+#include "io/json_line.h"
+#include "plan/prefix_tree.h"
 
 namespace prefold {
 namespace {
@@ -104,6 +106,20 @@ void check_token_ids_of(const Request& request, int32_t n_vocab) {
   for (int32_t id : request.params.stop_token_ids) check(id, "stop_token_ids");
 }
 
+// "the adapters of this run are a, b", of many the first ones.
+std::string known_adapters(const std::vector<LoraOption>& adapters) {
+  constexpr size_t kMostNames = 8;
+  if (adapters.empty()) return "this run has no adapters (--lora NAME=PATH)";
+  std::string known;
+  for (size_t i = 0; i < std::min(adapters.size(), kMostNames); ++i) {
+    known += (known.empty() ? "" : ", ") + adapters[i].name;
+  }
+  if (adapters.size() > kMostNames) {
+    known += fmt::format(" and {} more", adapters.size() - kMostNames);
+  }
+  return "the adapters of this run are " + known;
+}
+
 }  // namespace
 
 TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
@@ -140,6 +156,28 @@ std::vector<std::vector<int32_t>> tokenise_request(Request& request, const TextM
   Prompts prompts = std::visit(Encode{request, text}, request.prompt);
   request.params.max_tokens = checked_max_tokens(request, prompts, config);
   return prompts;
+}
+
+int32_t adapter_of(const Request& request, const std::vector<LoraOption>& adapters) {
+  const auto find = [&](const std::string& name) {
+    const auto found = std::find_if(adapters.begin(), adapters.end(),
+                                    [&](const LoraOption& it) { return it.name == name; });
+    return found == adapters.end() ? kNoAdapter : static_cast<int32_t>(found - adapters.begin());
+  };
+  const int32_t by_model = find(request.model);
+  if (!request.lora) return by_model;
+  const int32_t adapter = find(*request.lora);
+  if (adapter == kNoAdapter) {
+    throw RequestError(
+        "model_not_found",
+        fmt::format("\"lora\" is {}; {}", show_text(*request.lora), known_adapters(adapters)));
+  }
+  if (by_model != kNoAdapter && by_model != adapter) {
+    throw RequestError("invalid_value",
+                       fmt::format("\"lora\" is {} but \"model\" names the adapter {}",
+                                   show_text(*request.lora), show_text(request.model)));
+  }
+  return adapter;
 }
 
 }  // namespace prefold

@@ -32,4 +32,9 @@ std::string render_chat(const TextModel& text, const ChatMessages& chat);
 std::vector<std::vector<int32_t>> tokenise_request(Request& request, const TextModel& text,
                                                    const RunConfig& config);
 
+// The number of the adapter that a request asks for: by "lora", or by a "model" of its name, as
+// servers take it; kNoAdapter for none. Throws RequestError if there is none of that name, or the
+// two name different ones.
+int32_t adapter_of(const Request& request, const std::vector<LoraOption>& adapters);
+
 }  // namespace prefold

@@ -135,7 +135,7 @@ bool Scheduler::admit_node(int32_t node, StepPlan& plan, TokenBudget& budget) {
 
 void Scheduler::draft_node(int32_t node, TokenBudget& budget) {
   const int32_t n_rows = budget.take_chunk(tree_.nodes[node].depth_end - nodes_[node].n_computed);
-  if (n_rows > 0) drafts_.push_back({int64_t{node} << 32, true, true, node, n_rows});
+  if (n_rows > 0) add_draft({int64_t{node} << 32, true, true, node, n_rows});
 }
 
 // False if there is no room for the node's blocks and then for a sequence with `last_end` tokens.

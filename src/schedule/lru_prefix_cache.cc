@@ -6,6 +6,11 @@
 namespace prefold {
 namespace {
 
+// Of no content yet. What adapters make of the same tokens differs.
+uint64_t start_of_content(int32_t adapter) {
+  return static_cast<uint64_t>(adapter - kNoAdapter) * 0xD6E8FEB86659FD93u;
+}
+
 // Identifies a full block's content: its tokens and all before them.
 uint64_t content_hash(uint64_t before, TokenSpan tokens) {
   for (const int32_t token : tokens) {
@@ -24,7 +29,7 @@ void Scheduler::take_cached_blocks(int32_t node_idx) {
   Node& node = nodes_[node_idx];
   const TokenSpan tokens = tokens_of(node_idx);
   if (node.score_top >= 0 || node.sums || node.n_computed > 0) return;
-  uint64_t hash = 0;
+  uint64_t hash = start_of_content(tree_.adapter_of_node(node_idx));
   while (node.n_computed + kKvBlockTokens < std::ssize(tokens)) {
     hash = content_hash(hash, tokens.subspan(node.n_computed, kKvBlockTokens));
     const std::optional<int32_t> block = pool_.take_content(hash);
@@ -39,7 +44,7 @@ void Scheduler::offer_computed_blocks(const Draft& draft) {
   if (!draft.is_node) return;
   const Node& node = nodes_[draft.idx];
   const TokenSpan tokens = tokens_of(draft.idx);
-  uint64_t hash = 0;
+  uint64_t hash = start_of_content(draft.adapter);
   for (int32_t i = 0; (i + 1) * kKvBlockTokens <= node.n_computed; ++i) {
     hash = content_hash(hash, tokens.subspan(i * kKvBlockTokens, kKvBlockTokens));
     pool_.set_content(node.table.blocks[i], hash);

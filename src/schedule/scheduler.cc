@@ -141,9 +141,11 @@ StepPlan Scheduler::next_step() {
   std::erase_if(drafts_, [&](const Draft& draft) {  // drafted, then yielded
     return !draft.is_node && sequences_[draft.idx].state != SequenceState::kRunning;
   });
-  std::sort(drafts_.begin(), drafts_.end(),
-            [](const Draft& a, const Draft& b) { return a.order < b.order; });
+  std::sort(drafts_.begin(), drafts_.end(), [](const Draft& a, const Draft& b) {
+    return a.adapter != b.adapter ? a.adapter < b.adapter : a.order < b.order;
+  });
   for (const Draft& draft : drafts_) {
+    add_adapter_rows(draft, plan);
     draft.is_node ? emit_node_rows(draft, plan, flight) : emit_sequence_rows(draft, plan, flight);
   }
   if (limits_.policy.padded_prefill) add_padding(plan);
@@ -163,6 +165,11 @@ StepPlan Scheduler::next_step() {
   return plan;
 }
 
+void Scheduler::add_draft(Draft draft) {
+  draft.adapter = tree_.adapter_of_node(draft.is_node ? draft.idx : sequences_[draft.idx].node);
+  drafts_.push_back(draft);
+}
+
 void Scheduler::draft_decodes(TokenBudget& budget) {
   const std::vector<int32_t> candidates = running_;  // yields change running_
   for (int32_t i : candidates) {
@@ -170,7 +177,7 @@ void Scheduler::draft_decodes(TokenBudget& budget) {
     if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) != 1) continue;
     if (budget.empty()) break;
     if (!take_block_for_next_row(i)) continue;
-    drafts_.push_back({order_of_sequence(i), false, false, i, budget.take(1)});
+    add_draft({order_of_sequence(i), false, false, i, budget.take(1)});
   }
 }
 
@@ -187,11 +194,11 @@ void Scheduler::draft_chunks(TokenBudget& budget) {
     if (n_rows == 0) continue;
     CHECK(grow_table(pool_, sequence.table,
                      blocks_for(sequence.n_computed + n_rows, kKvBlockTokens)));
-    drafts_.push_back({order_of_sequence(i), false, true, i, n_rows});
+    add_draft({order_of_sequence(i), false, true, i, n_rows});
   }
   for (int32_t i : prefilling_) {
     const int32_t n_rows = budget.take_chunk(tree_.nodes[i].depth_end - nodes_[i].n_computed);
-    if (n_rows > 0) drafts_.push_back({int64_t{i} << 32, true, true, i, n_rows});
+    if (n_rows > 0) add_draft({int64_t{i} << 32, true, true, i, n_rows});
   }
 }
 
@@ -213,6 +220,15 @@ void add_row(int32_t token_id, int32_t slot, int32_t position, StepPlan& plan) {
 }
 
 }  // namespace
+
+// The draft's rows come next.
+void Scheduler::add_adapter_rows(const Draft& draft, StepPlan& plan) {
+  if (draft.adapter == kNoAdapter) return;
+  if (plan.adapters.empty() || plan.adapters.back().adapter != draft.adapter) {
+    plan.adapters.push_back({plan.n_rows(), 0, draft.adapter});
+  }
+  plan.adapters.back().n_rows += draft.n_rows;
+}
 
 // Fills each chunk up to the longest one.
 void Scheduler::add_padding(StepPlan& plan) {

@@ -117,11 +117,12 @@ class Scheduler {
   };
   // Rows that a step will have: a chunk of a node's prefill or of a running sequence.
   struct Draft {
-    int64_t order = 0;  // depth-first, so that sharers are neighbours
+    int64_t order = 0;  // depth-first, so that sharers are neighbours; after the adapter
     bool is_node = false;
     bool is_chunk = false;  // of prefill, or of what is computed again; else a decode row
     int32_t idx = 0;
     int32_t n_rows = 0;
+    int32_t adapter = kNoAdapter;
   };
   // The sum of the hidden states up to a node's end, which its children start theirs from.
   struct NodeSum {
@@ -180,6 +181,8 @@ class Scheduler {
   bool give_up_a_node(int32_t for_node, bool itself_too);
 
   // Building the step (scheduler.cc).
+  void add_draft(Draft draft);
+  void add_adapter_rows(const Draft& draft, StepPlan& plan);
   void draft_decodes(TokenBudget& budget);
   void draft_chunks(TokenBudget& budget);
   void emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight);

@@ -28,6 +28,7 @@ inline Json oracle_request(const Json& test_case, int32_t max_tokens) {
   } else {
     line["prompt_token_ids"] = test_case["prompt_token_ids"];
   }
+  if (test_case.contains("lora")) line["lora"] = test_case["lora"];
   return line;
 }
 

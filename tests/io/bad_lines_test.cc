@@ -170,6 +170,7 @@ TEST_CASE("bad values of parameters say what was found and what was wanted") {
       bad(R"("prompt_logprobs":-1)", "invalid_value",
           "\"prompt_logprobs\" is -1; expected an integer from 0 to 20"),
       bad(R"("model":5)", "invalid_value", "\"model\" is 5; expected a string"),
+      bad(R"("lora":["a"])", "invalid_value", "\"lora\" is an array; expected a string"),
       bad(R"("echo":"true")", "invalid_value", "\"echo\" is \"true\"; expected true or false"),
       {chat_line(",\"logprobs\":3"), "invalid_value", "\"logprobs\" is 3; expected true or false"},
       {completion_line("\"prompt\":\"x\",\"logprobs\":true"), "invalid_value",

@@ -149,5 +149,25 @@ TEST_CASE("the matrices of a grouped product may differ in size and type, and be
   CHECK(out == wanted);
 }
 
+TEST_CASE("the matrices of a part may read from a later value of their rows on") {
+  std::mt19937 rng(4);
+  ThreadPool pool(2);
+  const Device device{&pool, available_cpu_kernels().back(), Precision::kFast};  // F32 is exact too
+  std::vector<Linear> weights;
+  weights.emplace_back();  // the first two rows and the last one stay as they are
+  weights.push_back(random_linear(TensorType::kF32, 21, 5, false, pool, rng));
+  const std::vector<float> x = random_floats(7 * 32, rng);
+  std::vector<float> out(7 * 21, 0.25f), wanted = out;
+  const std::vector<int32_t> first{0, 2, 6, 7}, matrix{0, 1, 0};
+  std::vector<std::byte> scratch(
+      grouped_linear_scratch_bytes(device, 7, 32, GroupedRows::kInPlace));
+  const GroupedPart part{weights, {out.data(), 7, 21, 21}, true, 27};
+  grouped_linear(device, {x.data(), 7, 32, 32}, {first, matrix, {}}, {&part, 1}, scratch);
+  const LinearPart single{&weights[1].weight, {}, {wanted.data() + 2 * 21, 4, 21, 21}, true};
+  std::vector<std::byte> own_scratch(linear_scratch_bytes(device, 4, 5));
+  linear(device, {x.data() + 2 * 32 + 27, 4, 5, 32}, {&single, 1}, own_scratch);
+  CHECK(out == wanted);
+}
+
 }  // namespace
 }  // namespace prefold

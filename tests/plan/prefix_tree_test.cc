@@ -126,6 +126,44 @@ TEST_CASE("shared prefixes become nodes, children keep the order of the file") {
   CHECK(stats.mean_shared_tokens == doctest::Approx(9.0 / 6.0));
 }
 
+TEST_CASE("prompts of different adapters share nothing, those of one all that they can") {
+  std::mt19937 rng(5);
+  for (int round = 0; round < 300; ++round) {
+    Prompts prompts;
+    std::vector<int32_t> adapters;
+    std::set<std::pair<int32_t, std::vector<int32_t>>> prefixes;
+    for (int p = static_cast<int>(rng() % 20); p >= 0; --p) {
+      std::vector<int32_t> prompt(1 + rng() % 5);
+      for (int32_t& token : prompt) token = static_cast<int32_t>(rng() % 2);
+      adapters.push_back(static_cast<int32_t>(rng() % 4) - 1);
+      for (size_t n = 1; n <= prompt.size(); ++n) {
+        prefixes.insert({adapters.back(), {prompt.begin(), prompt.begin() + n}});
+      }
+      prompts.push_back(std::move(prompt));
+    }
+    const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
+    const PrefixTree tree = build_prefix_tree(spans, adapters);
+    REQUIRE(prefix_stats(tree).n_tree_tokens == std::ssize(prefixes));
+    REQUIRE(tree.nodes[0].n_prompts() == std::ssize(prompts));
+    for (int32_t v = 1; v < std::ssize(tree.nodes); ++v) {
+      const PrefixNode& node = tree.nodes[v];
+      REQUIRE(node.n_tokens() > 0);
+      const std::vector<int32_t>& model = prompts[node.representative];
+      for (int32_t i = node.first; i < node.last; ++i) {
+        const std::vector<int32_t>& prompt = prompts[tree.order[i]];
+        REQUIRE(adapters[tree.order[i]] == tree.adapter_of_node(v));
+        REQUIRE(std::ssize(prompt) >= node.depth_end);
+        REQUIRE(std::equal(model.begin(), model.begin() + node.depth_end, prompt.begin()));
+      }
+    }
+    const PrefixTree flat = flat_tree(spans, adapters);
+    for (int32_t p = 0; p < std::ssize(prompts); ++p) {
+      REQUIRE(flat.adapter_of_node(flat.node_of_prompt[p]) == adapters[p]);
+      REQUIRE(tree.nodes[tree.node_of_prompt[p]].depth_end == std::ssize(prompts[p]));
+    }
+  }
+}
+
 TEST_CASE("thousands of random sets of prompts agree with brute force") {
   std::mt19937 rng(1);
   const auto below = [&](int32_t n) { return std::uniform_int_distribution<int32_t>(0, n)(rng); };

@@ -82,6 +82,15 @@ TEST_CASE("lengths come back from a report, for groups that begin alike in anoth
   CHECK(lengths.groups[1].buckets()[0].n_tokens == 303);  // 300 to 303 are counted as one
   CHECK(lengths.groups[1].buckets()[0].n_cut_off == 5);
 
+  // The same prompts by an adapter: the prior knows nothing of its groups.
+  const std::vector<int32_t> adapters(other.spans.size(), 0);
+  const PrefixTree adapted = build_prefix_tree(other.spans, adapters);
+  const std::vector<LoraOption> names{{"a", "path"}};
+  for (const LengthDistribution& group :
+       prior_of_groups(prior, adapted, other.spans, names).groups) {
+    CHECK(group.buckets().empty());
+  }
+
   const Prompts unlike({{2, 5}, {2, 6}});
   CHECK(prior_of_groups(prior, unlike.tree, unlike.spans).groups.empty());
 }

@@ -13,8 +13,10 @@ using namespace prefold;
 
 namespace {
 
-uint64_t extend(uint64_t prefix_hash, int32_t token) {
-  return (prefix_hash ^ static_cast<uint64_t>(token + 1)) * 0x9E3779B97F4A7C15ull + 1;
+// What one more row makes of a prefix, through an adapter or none.
+uint64_t extend(uint64_t prefix_hash, int32_t token, int32_t adapter) {
+  const uint64_t mixed = prefix_hash ^ static_cast<uint64_t>(token + 1);
+  return mixed * 0x9E3779B97F4A7C15ull + static_cast<uint64_t>(adapter + 2);
 }
 
 int32_t next_token(uint64_t prefix_hash, uint64_t key) {
@@ -51,6 +53,7 @@ class HashEngine {
       std::copy_n(kv_.begin() + copy.from * kKvBlockTokens, copy.n_tokens,
                   kv_.begin() + copy.to * kKvBlockTokens);
     }
+    const std::vector<int32_t> adapter_of_row = adapters_by_row(plan);
     std::vector<uint64_t> hash_of_row(plan.n_rows());
     int32_t next_row = 0;
     for (const RowSpan& span : plan.spans) {
@@ -64,7 +67,8 @@ class HashEngine {
                                   ? slots_.at(plan.input_slots[row]).last_token
                                   : plan.token_ids[row];
         const uint64_t before = position == 0 ? 0 : *kv_of(plan, span, position - 1);
-        hash_of_row[row] = *kv_of(plan, span, position) = extend(before, token);
+        hash_of_row[row] = *kv_of(plan, span, position) =
+            extend(before, token, adapter_of_row[row]);
       }
     }
     REQUIRE(next_row + plan.n_padding_rows == plan.n_rows());
@@ -97,6 +101,19 @@ class HashEngine {
     uint64_t key = 0;
     int32_t last_token = -1;
   };
+  static std::vector<int32_t> adapters_by_row(const StepPlan& plan) {
+    std::vector<int32_t> adapters(plan.n_rows(), kNoAdapter);
+    int32_t last = kNoAdapter, end_row = 0;
+    for (const AdapterRows& rows : plan.adapters) {
+      CHECK(rows.adapter > last);  // so none is there twice
+      CHECK((rows.n_rows > 0 && rows.first_row >= end_row));
+      last = rows.adapter;
+      end_row = rows.first_row + rows.n_rows;
+      REQUIRE(end_row + plan.n_padding_rows <= plan.n_rows());
+      std::fill(adapters.begin() + rows.first_row, adapters.begin() + end_row, rows.adapter);
+    }
+    return adapters;
+  }
   uint64_t* kv_of(const StepPlan& plan, const RowSpan& span, int32_t position) {
     REQUIRE(position / kKvBlockTokens < span.n_blocks);
     const int32_t block = plan.block_ids[span.first_block + position / kKvBlockTokens];
@@ -153,6 +170,7 @@ struct Recorder : StepSink {
 
 struct TestJob {
   std::vector<std::vector<int32_t>> prompts;
+  std::vector<int32_t> adapters;  // by prompt, or empty
   std::vector<TokenSpan> spans;
   PrefixTree tree;
   std::deque<SamplingParams> params;
@@ -160,7 +178,7 @@ struct TestJob {
 
   void finish(bool shared = true) {
     spans.assign(prompts.begin(), prompts.end());
-    tree = shared ? build_prefix_tree(spans) : flat_tree(spans);
+    tree = shared ? build_prefix_tree(spans, adapters) : flat_tree(spans, adapters);
     job.prompts = spans;
     job.tree = &tree;
     job.score_top.resize(prompts.size(), -1);
@@ -169,14 +187,18 @@ struct TestJob {
     params.emplace_back().ignore_eos = ignore_eos;
     job.sequences.push_back({prompt, max_tokens, &params.back(), {}, params.size() * 77});
   }
+  int32_t adapter_of(int32_t prompt) const {
+    return adapters.empty() ? kNoAdapter : adapters[prompt];
+  }
   std::vector<int32_t> expected(const SequenceSpec& spec) const {
+    const int32_t adapter = adapter_of(spec.prompt);
     uint64_t hash = 0;
-    for (int32_t token : prompts[spec.prompt]) hash = extend(hash, token);
+    for (int32_t token : prompts[spec.prompt]) hash = extend(hash, token, adapter);
     std::vector<int32_t> tokens;
     while (static_cast<int32_t>(tokens.size()) < spec.max_tokens) {
       tokens.push_back(next_token(hash, spec.key));
       if (tokens.back() == kStopToken) break;
-      hash = extend(hash, tokens.back());
+      hash = extend(hash, tokens.back(), adapter);
     }
     return tokens;
   }
@@ -184,7 +206,7 @@ struct TestJob {
   std::vector<float> expected_embedding(int32_t prompt) const {
     uint64_t hash = 0, sum = 0;
     for (int32_t token : prompts[prompt]) {
-      hash = extend(hash, token);
+      hash = extend(hash, token, adapter_of(prompt));
       sum = add_to_sum(sum, hash);
     }
     return as_floats(job.pooling == Pooling::kMean ? sum : hash);
@@ -252,7 +274,7 @@ ScheduleCounters run(TestJob& test, const ScheduleLimits& limits, int32_t depth,
       node = test.tree.node_of_prompt[p];
       while (test.tree.nodes[node].depth_begin > position) node = test.tree.nodes[node].parent;
       if (i > 0) CHECK(recorder.scores.at({node, position}) == score_of(hash, test.prompts[p][i]));
-      hash = extend(hash, test.prompts[p][i]);
+      hash = extend(hash, test.prompts[p][i], test.adapter_of(static_cast<int32_t>(p)));
     }
   }
   return c;
@@ -272,6 +294,9 @@ TestJob random_job(std::mt19937& random, bool shared = true) {
       prompt.push_back(below(3));
     }
     test.prompts.push_back(prompt);
+  }
+  if (const int n_adapters = below(4); n_adapters > 0) {
+    for (int p = 0; p < n_prompts; ++p) test.adapters.push_back(below(n_adapters + 1) - 1);
   }
   test.finish(shared);
   test.job.embeds.resize(n_prompts);
