@@ -1,7 +1,8 @@
 // Declares options on a command: which field each sets, its range, what --help says. A subject of
 // several options has a function of its own, kept in args_<subject>.cc, that the commands call.
 //
-// What an option takes is its type_name: FILE, FOLDER, MODEL, N, BYTES, or the words of add_choice.
+// What an option takes is its type_name: FILE, FOLDER, MODEL, N, BYTES, DURATION, or the words of
+// add_choice.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -33,6 +34,9 @@ void add_sampling_options(CLI::App& app, RunOptions& run);
 void add_seeing_options(CLI::App& app, RunOptions& run);
 // args_lora.cc
 void add_lora_options(CLI::App& app, RunOptions& run);
+// args_stop.cc
+void add_resume_option(CLI::App& app, RunOptions& run);
+void add_stop_options(CLI::App& app, RunOptions& run);
 
 // args_engine.cc
 void add_plan_options(CLI::App& app, RunOptions& run);

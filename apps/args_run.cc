@@ -15,6 +15,7 @@ const char kRunExamples[] =
     R"(Examples:
   prefold run -m model.gguf -i prompts.jsonl -o results.jsonl --report report.json
   prefold run -m Qwen3-4B/ -i a.jsonl -i b.jsonl.gz -o results.jsonl --temperature 0
+  prefold run -m model.gguf -i prompts.jsonl -o results.jsonl --resume --time-limit 6h
   zcat prompts.jsonl.gz | prefold run -m model.gguf -i - -o - > results.jsonl
   prefold run --config nightly.toml
 
@@ -25,7 +26,8 @@ A line of input, short or as in OpenAI's Batch API:
    "body": {"messages": [{"role": "user", "content": "Hello!"}]}}
 
 Exit status: 0 all answered, 1 some requests failed (see "error" in the results),
-2 the run could not start or finish.)";
+2 the run could not start or finish, 3 it was stopped by a signal or a limit: the
+same command with --resume goes on.)";
 
 const char kRunDescription[] =
     "\n\nEach line of input becomes one line of output, written as soon as its request is "
@@ -61,6 +63,7 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   add_job_file(app);
   add_output_options(app, run);
   add_seeing_options(app, run);
+  add_stop_options(app, run);
   add_sampling_options(app, run);
   add_plan_options(app, run);
   add_length_prior(app, run);
@@ -125,6 +128,7 @@ void add_output_options(CLI::App& app, RunOptions& run) {
       ->required()
       ->type_name("FILE");
   app.add_flag("--overwrite", run.overwrite, "Replace an output that is there already");
+  add_resume_option(app, run);
   app.add_option("--report", run.report, "Write a JSON report to this file")->type_name("FILE");
   app.add_flag("--ordered", run.ordered, "Results in input order, not as requests finish");
   app.add_flag("--usage-details", run.usage_details,

@@ -1,15 +1,18 @@
 // The commands that work on a file of prompts: run and plan.
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <new>
 
 #include "base/error.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "io/durable_file.h"
 #include "io/utf8.h"
 #include "plan/plan_table.h"
 #include "report/human_numbers.h"
@@ -21,6 +24,7 @@
 #include "run/prepared_job.h"
 #include "run/run_job.h"
 #include "run/run_model.h"
+#include "stop_watch.h"
 
 namespace prefold {
 namespace {
@@ -30,10 +34,35 @@ constexpr int32_t kPreviewTokens = 24;
 constexpr size_t kPreviewBytes = 48;
 
 void write_report(const std::string& path, const RunMetrics& metrics) {
-  std::ofstream file(path);
-  file << report_text(make_report(metrics));
-  file.close();
-  if (!file) throw Error(fmt::format("--report {}: cannot be written", path));
+  try {
+    replace_file(path, report_text(make_report(metrics)));
+  } catch (const Error& error) {
+    throw Error(fmt::format("--report: {}", error.what()));
+  }
+}
+
+// What is said when a run ends before its job is done.
+Note stopped_note(const RunOutcome& outcome) {
+  const StopInfo& stop = outcome.metrics.stop;
+  const RequestCounts& requests = outcome.metrics.requests;
+  return {
+      "stopped",
+      fmt::format("stopped, {} ({}; {} of {} requests are left)",
+                  outcome.can_be_resumed
+                      ? "resumable: same command with --resume"
+                      : "not resumable, since the input or the output is no regular file",
+                  stop.detail.empty() ? stop.reason : stop.detail, requests.left(), requests.total),
+      {{"reason", stop.reason},
+       {"requests_left", requests.left()},
+       {"requests_total", requests.total},
+       {"resumable", outcome.can_be_resumed}}};
+}
+
+Note nothing_to_do_note(const RequestCounts& requests) {
+  return {"nothing_to_do",
+          fmt::format("nothing to do: all {} requests are answered, {} of them with an error",
+                      requests.total, requests.failed),
+          {{"requests_total", requests.total}, {"requests_failed", requests.failed}}};
 }
 
 // Text on one line: control characters as spaces.
@@ -73,6 +102,8 @@ RunEnd run_end_of(ExitStatus status) {
       return RunEnd::kSomeFailed;
     case ExitStatus::kCannotRun:
       return RunEnd::kCannotRun;
+    case ExitStatus::kStopped:
+      return RunEnd::kStopped;
   }
   return RunEnd::kCannotRun;
 }
@@ -92,6 +123,11 @@ int run_command(const RunOptions& options) {
     log.error(why);
     return static_cast<int>(ExitStatus::kCannotRun);
   };
+  StopControl stop;
+  const StopWatch watch(stop, {options.time_limit_s, options.grace_s}, [] {
+    fmt::print(stderr, "stopped at once: finished answers are written, the report is not\n");
+    std::_Exit(static_cast<int>(ExitStatus::kStopped));
+  });
   Timer timer;
   ProgressCounts last;
   const RunHooks hooks{[&](const Note& note) { log.note(note); },
@@ -103,16 +139,33 @@ int run_command(const RunOptions& options) {
                        [&](const ReadingCounts& counts) {
                          log.reading(counts, timer.seconds());
                          if (metrics) metrics->update(counts, unix_seconds());
-                       }};
+                       },
+                       [&](const RunMetrics& counted) {
+                         // The run's own error is the one to tell.
+                         try {
+                           if (!options.report.empty()) write_report(options.report, counted);
+                         } catch (const Error&) {
+                         }
+                       },
+                       &stop};
   try {
     if (!options.metrics.empty()) metrics.emplace(options.metrics, PREFOLD_VERSION, unix_seconds());
     const RunOutcome outcome = run_job(options, hooks);
-    log.finish_progress(last, timer.seconds());
-    if (!options.report.empty()) write_report(options.report, outcome.metrics);
+    const int status = static_cast<int>(outcome.status);
+    // Where nothing was to do, the report of the run that did the work is worth more.
+    const bool reports = !options.report.empty() &&
+                         (!outcome.nothing_to_do || access(options.report.c_str(), F_OK) != 0);
+    if (!outcome.nothing_to_do) log.finish_progress(last, timer.seconds());
+    if (reports) write_report(options.report, outcome.metrics);
     if (metrics) metrics->update_last(outcome.metrics);
     finish_metrics(run_end_of(outcome.status));
-    log.summary(outcome.metrics, static_cast<int>(outcome.status));
-    return static_cast<int>(outcome.status);
+    if (outcome.nothing_to_do) {
+      log.note(nothing_to_do_note(outcome.metrics.requests));
+    } else {
+      log.summary(outcome.metrics, status);
+    }
+    if (outcome.status == ExitStatus::kStopped) log.note(stopped_note(outcome));
+    return status;
   } catch (const Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {

@@ -25,7 +25,8 @@ constexpr int kGzipWindow = 15 + 16;  // zlib: largest window, gzip header expec
 // An open descriptor with the bytes that were read ahead to recognise the format.
 class RawSource : public ByteSource {
  public:
-  explicit RawSource(const std::string& path) : name_(path == "-" ? "stdin" : path) {
+  RawSource(const std::string& path, FingerprintStream* digest)
+      : name_(path == "-" ? "stdin" : path), digest_(digest) {
     if (path == "-") {
       fd_ = STDIN_FILENO;
     } else {
@@ -72,7 +73,10 @@ class RawSource : public ByteSource {
   size_t read_descriptor(char* to, size_t n_bytes) {
     while (true) {
       const ssize_t n = ::read(fd_, to, n_bytes);
-      if (n >= 0) return static_cast<size_t>(n);
+      if (n >= 0) {
+        if (digest_ != nullptr) digest_->add({to, static_cast<size_t>(n)});
+        return static_cast<size_t>(n);
+      }
       if (errno != EINTR) {
         throw Error(fmt::format("cannot read {}: {}", name_, std::strerror(errno)));
       }
@@ -80,6 +84,7 @@ class RawSource : public ByteSource {
   }
 
   std::string name_;
+  FingerprintStream* digest_;
   int fd_ = -1;
   bool owned_ = false;
   char ahead_[kMagicBytes] = {};
@@ -203,8 +208,8 @@ constexpr Signature kOtherFormats[] = {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> open_byte_source(const std::string& path) {
-  auto raw = std::make_unique<RawSource>(path);
+std::unique_ptr<ByteSource> open_byte_source(const std::string& path, FingerprintStream* digest) {
+  auto raw = std::make_unique<RawSource>(path, digest);
   const std::string_view magic = raw->peek_magic();
   if (is_gzip(magic)) return std::make_unique<GzipSource>(std::move(raw));
   if (is_zstd(magic)) return std::make_unique<ZstdSource>(std::move(raw));

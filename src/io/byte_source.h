@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "io/fingerprint.h"
+
 namespace prefold {
 
 class ByteSource {
@@ -18,7 +20,9 @@ class ByteSource {
 
 // Opens `path`; "-" is standard input, which is left open. gzip may have several members, zstd
 // several frames (windows up to 128 MiB). Throws Error naming the path: missing, unreadable, a
-// directory, or by its first bytes another format (xz, bzip2, zip, Parquet, UTF-16).
-std::unique_ptr<ByteSource> open_byte_source(const std::string& path);
+// directory, or by its first bytes another format (xz, bzip2, zip, Parquet, UTF-16). `digest`, if
+// there is one, is given the bytes as they are stored; it must outlive the source.
+std::unique_ptr<ByteSource> open_byte_source(const std::string& path,
+                                             FingerprintStream* digest = nullptr);
 
 }  // namespace prefold

@@ -2,6 +2,7 @@
 // Bernstein, "SipHash: a fast short-input PRF", 2012).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,20 @@ struct FingerprintKey {
 
 Fingerprint fingerprint(const FingerprintKey& key, std::string_view bytes);
 
+// The same of bytes that come in parts.
+class FingerprintStream {
+ public:
+  explicit FingerprintStream(const FingerprintKey& key = {});
+  void add(std::string_view bytes);
+  int64_t n_bytes() const { return static_cast<int64_t>(n_bytes_); }
+  Fingerprint value() const;  // of all so far
+
+ private:
+  std::array<uint64_t, 4> v_;
+  uint64_t n_bytes_ = 0;
+  std::array<char, 8> begun_{};  // the last n_bytes_ % 8 bytes
+};
+
 // 32 lower-case hexadecimal digits, in the order of the algorithm's output bytes.
 std::string to_hex(const Fingerprint& value);
 
@@ -36,11 +51,14 @@ class FingerprintSet {
   // False if the string was there already.
   bool insert(std::string_view bytes);
 
+  bool contains(std::string_view bytes) const;
+
   int64_t size() const { return static_cast<int64_t>(n_used_); }
 
  private:
   void grow();
-  Fingerprint& slot_of(const Fingerprint& value);
+  Fingerprint value_of(std::string_view bytes) const;
+  size_t slot_of(const Fingerprint& value) const;
 
   FingerprintKey key_;
   std::vector<Fingerprint> slots_;  // a power of two of them; all zero: free

@@ -65,10 +65,16 @@ bool LineSource::next(InputLine& line) {
   return false;
 }
 
+std::vector<FileDigest> LineSource::digests() const {
+  std::vector<FileDigest> digests;
+  for (const FingerprintStream& bytes : digests_) digests.push_back(digest_of(bytes));
+  return digests;
+}
+
 bool LineSource::open_next_file() {
   if (n_opened_ == paths_.size()) return false;
   const std::string& path = paths_[n_opened_++];
-  bytes_ = open_byte_source(path);
+  bytes_ = open_byte_source(path, &digests_.emplace_back());
   file_ = path == "-" ? "stdin" : path;
   line_number_ = 0;
   chunk_begin_ = chunk_end_ = 0;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "io/byte_source.h"
+#include "io/file_digest.h"
 #include "plan/request.h"
 
 namespace prefold {
@@ -32,6 +34,9 @@ class LineSource {
   // lines count as lines. Throws Error as ByteSource does.
   bool next(InputLine& line);
 
+  // Of the files, in order, as far as they have been read.
+  std::vector<FileDigest> digests() const;
+
  private:
   bool open_next_file();
   bool read_line(std::string_view& text, bool& too_long);
@@ -40,6 +45,7 @@ class LineSource {
   std::vector<std::string> paths_;
   size_t max_line_bytes_;
   size_t n_opened_ = 0;
+  std::deque<FingerprintStream> digests_;  // of the files opened so far; they stay where they are
   std::unique_ptr<ByteSource> bytes_;
   std::string file_;
   int64_t line_number_ = 0;

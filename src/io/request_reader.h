@@ -51,6 +51,9 @@ class RequestReader {
   RequestOrError read(const InputLine& line) const { return read_request(line, defaults_); }
   void check_id(const SourceLine& source, RequestOrError& read);
 
+  // Of the files, in order; whole once no line is left.
+  std::vector<FileDigest> digests() const { return lines_.digests(); }
+
  private:
   LineSource lines_;
   SamplingParams defaults_;

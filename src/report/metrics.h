@@ -17,6 +17,18 @@ struct RequestCounts {
   int64_t total = 0;
   int64_t succeeded = 0;
   int64_t failed = 0;  // lines that were no requests count too
+  // Of these, lines that an earlier run had finished.
+  int64_t kept_succeeded = 0;
+  int64_t kept_failed = 0;
+
+  int64_t kept() const { return kept_succeeded + kept_failed; }
+  int64_t left() const { return total - succeeded - failed; }
+};
+
+// Why the run ended.
+struct StopInfo {
+  std::string reason = "done";  // or signal, time_limit, max_requests, error
+  std::string detail;           // the signal's name, the error's message
 };
 
 struct TokenCounts {
@@ -26,6 +38,7 @@ struct TokenCounts {
   int64_t prefill_reused = 0;    // prompt tokens whose KV was there already
   int64_t recomputed = 0;  // prompt and output tokens computed once more, for want of KV memory
   int64_t output = 0;
+  int64_t prompt_unanswered = 0;  // of `prompt`: of lines that the run left to another one
   int64_t padding = 0;  // rows that belong to no prompt; only with --batching padded or sorted
 };
 
@@ -87,6 +100,7 @@ struct ModelInfo {
 
 struct RunMetrics {
   RequestCounts requests;
+  StopInfo stop;
   TokenCounts tokens;
   PredictionCounts prediction;
   StepMetrics steps;

@@ -47,6 +47,20 @@ Json units() {
           {"kv_blocks", "blocks"}};
 }
 
+int64_t answered_now(const RequestCounts& requests) {
+  return requests.succeeded - requests.kept_succeeded;
+}
+
+int64_t prompt_answered(const TokenCounts& tokens) {
+  return tokens.prompt - tokens.prompt_unanswered;
+}
+
+Json stop(const StopInfo& stop) {
+  Json json = {{"reason", stop.reason}, {"detail", nullptr}};
+  if (!stop.detail.empty()) json["detail"] = stop.detail;
+  return json;
+}
+
 Json token_counts(const TokenCounts& tokens) {
   return {{"prompt", tokens.prompt},
           {"prefill_ideal", tokens.prefill_ideal},
@@ -55,7 +69,7 @@ Json token_counts(const TokenCounts& tokens) {
           {"recomputed", tokens.recomputed},
           {"output", tokens.output},
           {"padding", tokens.padding},
-          {"saved_percent", percent(tokens.prompt - tokens.prefill_computed, tokens.prompt)},
+          {"saved_percent", percent(tokens.prefill_reused, prompt_answered(tokens))},
           {"saved_ideal_percent", percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)}};
 }
 
@@ -171,7 +185,10 @@ Json make_report(const RunMetrics& metrics) {
           {"requests",
            {{"total", metrics.requests.total},
             {"succeeded", metrics.requests.succeeded},
-            {"failed", metrics.requests.failed}}},
+            {"failed", metrics.requests.failed},
+            {"kept", metrics.requests.kept()},
+            {"left", metrics.requests.left()}}},
+          {"stop", stop(metrics.stop)},
           {"tokens", token_counts(metrics.tokens)},
           {"time_s",
            {{"load", time.load_s},
@@ -181,8 +198,8 @@ Json make_report(const RunMetrics& metrics) {
           {"engine", engine(metrics)},
           {"op_time_s", op_times(metrics.ops)},
           {"throughput",
-           {{"requests_per_s", per_second(metrics.requests.succeeded, time.run_s)},
-            {"prompt_tokens_per_s", per_second(metrics.tokens.prompt, time.run_s)},
+           {{"requests_per_s", per_second(answered_now(metrics.requests), time.run_s)},
+            {"prompt_tokens_per_s", per_second(prompt_answered(metrics.tokens), time.run_s)},
             {"output_tokens_per_s", per_second(metrics.tokens.output, time.run_s)}}},
           {"ttft_ms", quantiles_ms(metrics.ttft)},
           {"latency_ms", quantiles_ms(metrics.latency)},
@@ -217,13 +234,15 @@ std::string summary_table(const RunMetrics& metrics) {
   const PhaseTimes& time = metrics.time;
   const StepMetrics& steps = metrics.steps;
   std::string table;
-  add_row(
-      table, "requests",
-      fmt::format("{} answered, {} failed", metrics.requests.succeeded, metrics.requests.failed));
+  const RequestCounts& requests = metrics.requests;
+  std::string counts = fmt::format("{} answered, {} failed", requests.succeeded, requests.failed);
+  if (requests.kept() > 0) counts += fmt::format(", {} of them by earlier runs", requests.kept());
+  if (requests.left() > 0) counts += fmt::format("; {} are left", requests.left());
+  add_row(table, "requests", counts);
   add_row(table, "prompt",
           fmt::format("{} tokens, {} computed; saved {} of prompt tokens (ideal {})",
                       human_count(tokens.prompt), human_count(tokens.prefill_computed),
-                      human_percent(tokens.prompt - tokens.prefill_computed, tokens.prompt),
+                      human_percent(tokens.prefill_reused, prompt_answered(tokens)),
                       human_percent(tokens.prompt - tokens.prefill_ideal, tokens.prompt)));
   if (tokens.recomputed > 0) {
     add_row(table, "",
@@ -234,8 +253,8 @@ std::string summary_table(const RunMetrics& metrics) {
   add_row(table, "output", fmt::format("{} tokens", human_count(tokens.output)));
   add_row(table, "speed",
           fmt::format("{} requests/s, {} prompt tokens/s, {} output tokens/s",
-                      human_rate(per_second(metrics.requests.succeeded, time.run_s)),
-                      human_rate(per_second(tokens.prompt, time.run_s)),
+                      human_rate(per_second(answered_now(metrics.requests), time.run_s)),
+                      human_rate(per_second(prompt_answered(tokens), time.run_s)),
                       human_rate(per_second(tokens.output, time.run_s))));
   add_row(table, "time",
           fmt::format("{} = load {} + plan {} + run {} + rest", human_seconds(time.total_s),

@@ -14,7 +14,7 @@ RunConfig config_without_limits(const ModelFile& model) {
   RunConfig config;
   config.defaults = resolve_defaults({}, model.generation);
   config.max_model_len = model.config.context_length;
-  config.n_kv_blocks = INT32_MAX;
+  config.n_kv_blocks = config.max_line_blocks = INT32_MAX;
   return config;
 }
 
@@ -52,7 +52,10 @@ CheckCounts check_inputs(const std::vector<std::string>& paths, const ModelFile*
       counts.longest_prompt = std::max<int64_t>(counts.longest_prompt, std::ssize(prompt));
     }
   };
-  reading.on_batch = [&] { hooks.on_progress(counts); };
+  reading.on_batch = [&] {
+    hooks.on_progress(counts);
+    return true;
+  };
   RequestReader reader(paths, config.defaults);
   read_lines(reader, pool, reading);
   return counts;

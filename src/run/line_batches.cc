@@ -34,9 +34,11 @@ bool next_batch(RequestReader& reader, std::vector<BatchLine>& batch) {
 
 ReadLine read_and_tokenise(const RequestReader& reader, const InputLine& line,
                            const LineReading& reading) {
-  ReadLine result{reader.read(line), {}, kNoAdapter};
+  ReadLine result{reader.read(line), {}, kNoAdapter, false};
   Request* request = std::get_if<Request>(&result.read);
-  if (request == nullptr || reading.text == nullptr) return result;
+  if (request == nullptr) return result;
+  result.is_finished = reading.finished != nullptr && reading.finished->has_answer(request->id);
+  if (result.is_finished || reading.text == nullptr) return result;
   try {
     result.adapter = adapter_of(*request, reading.config->options.lora);
     result.prompts = tokenise_request(*request, *reading.text, *reading.config);
@@ -48,7 +50,7 @@ ReadLine read_and_tokenise(const RequestReader& reader, const InputLine& line,
 
 }  // namespace
 
-void read_lines(RequestReader& reader, ThreadPool& pool, const LineReading& reading) {
+bool read_lines(RequestReader& reader, ThreadPool& pool, const LineReading& reading) {
   std::vector<BatchLine> batch;
   while (next_batch(reader, batch)) {
     pool.parallel_for(static_cast<int64_t>(batch.size()), [&](int64_t i, int32_t) {
@@ -58,8 +60,9 @@ void read_lines(RequestReader& reader, ThreadPool& pool, const LineReading& read
       reader.check_id(line.line.source, line.result.read);
       reading.on_line(line.result);
     }
-    reading.on_batch();
+    if (!reading.on_batch()) return false;
   }
+  return true;
 }
 
 }  // namespace prefold

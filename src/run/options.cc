@@ -121,6 +121,10 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"seed", options.seed},
                                  {"ordered", options.ordered},
                                  {"usage_details", options.usage_details},
+                                 {"resume", options.resume},
+                                 {"max_requests", nullptr},
+                                 {"time_limit_s", nullptr},
+                                 {"grace_s", options.grace_s},
                                  {"max_tokens", nullptr},
                                  {"temperature", defaults.temperature},
                                  {"top_p", defaults.top_p},
@@ -129,6 +133,8 @@ nlohmann::ordered_json to_json(const RunConfig& config) {
                                  {"repetition_penalty", defaults.repetition_penalty}};
   if (!options.cost_model.empty()) json["cost_model"] = options.cost_model;
   if (defaults.max_tokens) json["max_tokens"] = *defaults.max_tokens;
+  if (options.max_requests) json["max_requests"] = *options.max_requests;
+  if (options.time_limit_s) json["time_limit_s"] = *options.time_limit_s;
   if (!options.length_prior.empty()) json["length_prior"] = options.length_prior;
   return json;
 }
@@ -282,6 +288,7 @@ RunConfig resolve(const RunOptions& options, const ModelFile& file) {
         pool_bytes, config.kv_bytes_per_block, kKvBlockTokens));
   }
   config.n_kv_blocks = static_cast<int32_t>(std::min<int64_t>(n_blocks, INT32_MAX / 2));
+  config.max_line_blocks = config.n_kv_blocks;
 
   const int64_t pool_tokens = int64_t{config.n_kv_blocks} * kKvBlockTokens;
   config.allowed_len = options.max_model_len.value_or(model.context_length);

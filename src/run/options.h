@@ -66,10 +66,16 @@ struct RunOptions {
   uint64_t seed = 0;                 // of requests without a seed of their own
   bool ordered = false;
   bool overwrite = false;
+  bool resume = false;  // go on where an earlier run of the same job ended
   bool usage_details = false;
   bool quiet = false;
   LogFormat log_format = LogFormat::kText;
   std::string metrics;  // a file for Prometheus; empty: none
+
+  // Stopping early (run/stop_control.h); the two times are the caller's to watch.
+  std::optional<int64_t> max_requests;
+  std::optional<double> time_limit_s;
+  double grace_s = 10;
 };
 
 enum class BackendKind { kCpu, kCuda };
@@ -101,7 +107,9 @@ struct RunConfig {
   // The same before the KV pool limits it: scaled rotary embeddings go by it.
   int32_t allowed_len = 0;
   KvType kv_type = KvType::kF32;
-  int32_t n_kv_blocks = 0;  // that the pool may have at most
+  int32_t n_kv_blocks = 0;      // that the pool may have at most
+  int32_t max_line_blocks = 0;  // that one prompt and its answer may need: the same, or in a
+                                // resumed job what it was in its first run
   int64_t kv_bytes_per_block = 0;
   std::string cpu_isa;
   std::vector<std::string> lora_digests;  // of options.lora

@@ -23,6 +23,19 @@ std::vector<int32_t> stop_ids_of(const SamplingParams& params, const TextModel& 
 
 bool is_greedy(const SamplingParams& params) { return params.temperature == 0.0f; }
 
+// A line whose id an earlier one had is an error line, which has a name of its own.
+bool is_finished(const ReadLine& line, const FinishedLines* finished) {
+  if (finished == nullptr) return false;
+  const LineError* error = std::get_if<LineError>(&line.read);
+  return error == nullptr ? line.is_finished : finished->has_failure(error->id);
+}
+
+void count_finished(const ReadLine& line, PreparedJob& job) {
+  if (job.n_finished_in_order == job.n_lines) ++job.n_finished_in_order;
+  ++job.n_finished;
+  job.n_finished_failures += std::holds_alternative<LineError>(line.read) ? 1 : 0;
+}
+
 using ModelIndex = std::unordered_map<std::string, int32_t>;
 
 void add_request(Request& request, const ReadLine& line, const TextModel& text,
@@ -100,18 +113,27 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
                         ThreadPool& pool, const PrepareHooks& hooks) {
   PreparedJob job;
   ModelIndex models;
+  int64_t n_requests = 0;
   const auto on_line = [&](ReadLine& line) {
-    if (Request* request = std::get_if<Request>(&line.read)) {
+    if (is_finished(line, hooks.finished)) {
+      count_finished(line, job);
+    } else if (Request* request = std::get_if<Request>(&line.read); request == nullptr) {
+      hooks.on_failure(std::get<LineError>(line.read), job.n_lines);
+    } else if (n_requests == hooks.max_requests) {
+      ++job.n_left_out;
+    } else {
       job.extra_fields.add(*request);
       add_request(*request, line, text, config, models, job);
-    } else {
-      hooks.on_failure(std::get<LineError>(line.read), job.n_lines);
+      ++n_requests;
     }
     ++job.n_lines;
   };
-  read_lines(reader, pool, {&text, &config, on_line, [&] {
-                              hooks.on_progress(job.n_lines, job.prompts.n_tokens());
-                            }});
+  const auto on_batch = [&] {
+    hooks.on_progress(job.n_lines, job.prompts.n_tokens());
+    return !hooks.should_stop || !hooks.should_stop();
+  };
+  job.is_whole = read_lines(reader, pool, {&text, &config, hooks.finished, on_line, on_batch});
+  if (job.is_whole) job.inputs = reader.digests();
   return job;
 }
 

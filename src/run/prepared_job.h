@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "io/finished_lines.h"
 #include "io/request_reader.h"
 #include "plan/prefix_tree.h"
 #include "plan/request.h"
@@ -56,7 +58,15 @@ struct PreparedJob {
   std::string ids;                               // of all requests, end to end
   std::vector<std::string> model_names;          // as written in the lines, each once
   std::unordered_map<int32_t, RareFields> rare;  // by request
-  int64_t n_lines = 0;                           // requests and failures
+  int64_t n_lines = 0;                           // requests, failures and finished lines
+  std::vector<FileDigest> inputs;                // what was read
+  bool is_whole = true;                          // all lines were read; else reading was stopped
+  // Lines that had their results already: all of them, those that failed, and those before the
+  // first that had none.
+  int64_t n_finished = 0;
+  int64_t n_finished_failures = 0;
+  int64_t n_finished_in_order = 0;
+  int64_t n_left_out = 0;  // requests beyond PrepareHooks::max_requests
   ExtraFieldCounts extra_fields;
 
   const ParameterSet& parameters_of(int32_t request) const {
@@ -80,6 +90,12 @@ struct PrepareHooks {
   std::function<void(const LineError& error, int64_t line_idx)> on_failure;
   // Called now and then while lines are read.
   std::function<void(int64_t n_lines, int64_t n_tokens)> on_progress;
+  // Ends the reading early once it is true.
+  std::function<bool()> should_stop = nullptr;
+  // Lines whose results are there already: they are told to nobody and planned for nothing.
+  const FinishedLines* finished = nullptr;
+  // Lines to plan for at most; later ones are left to another run.
+  int64_t max_requests = std::numeric_limits<int64_t>::max();
 };
 
 // Reads all lines and gives the reader up, which remembers every id. A bad one is told to

@@ -3,28 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
-#include <map>
 #include <unordered_map>
 #include <utility>
 
 #include "base/background_queue.h"
 #include "base/timer.h"
-#include "io/output_file.h"
-#include "io/result_writer.h"
 #include "report/human_numbers.h"
-#include "run/answers.h"
+#include "run/answer_writer.h"
 #include "run/backend.h"
 #include "run/batch_runner.h"
 #include "run/cost_store.h"
-#include "run/embedding_lines.h"
 #include "run/gpu.h"
 #include "run/host_info.h"
+#include "run/job_output.h"
 #include "run/job_plan.h"
 #include "run/length_prior.h"
 #include "run/model_digest.h"
 #include "run/prepared_job.h"
-#include "run/result_builder.h"
+#include "run/resume.h"
 #include "run/run_meter.h"
 #include "run/run_model.h"
 
@@ -33,31 +31,6 @@ namespace {
 
 // Steps whose finished answers may wait to be written.
 constexpr size_t kMaxWaitingSteps = 16;
-
-// Result lines, written as they come or in input order.
-class LineWriter {
- public:
-  LineWriter(OutputFile& file, bool ordered) : file_(file), ordered_(ordered) {}
-
-  void write(int64_t line_idx, std::string line) {
-    if (!ordered_) {
-      file_.append_line(line);
-      return;
-    }
-    waiting_.emplace(line_idx, std::move(line));
-    for (auto next = waiting_.begin(); next != waiting_.end() && next->first == n_written_;
-         next = waiting_.erase(next)) {
-      file_.append_line(next->second);
-      ++n_written_;
-    }
-  }
-
- private:
-  OutputFile& file_;
-  bool ordered_;
-  int64_t n_written_ = 0;
-  std::map<int64_t, std::string> waiting_;  // by place in the input
-};
 
 StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
   StepSample sample;
@@ -77,58 +50,86 @@ class JobRun {
  public:
   JobRun(const RunOptions& options, const RunHooks& hooks)
       : hooks_(hooks),
-        created_unix_s_(std::time(nullptr)),
+        stop_(hooks.stop != nullptr ? *hooks.stop : never_stopped_),
         model_(open_run_model(options)),
         config_(resolve(options, model_)),
-        pool_(config_.threads),
-        text_(make_text_model(model_, created_unix_s_)),
         reader_(options.inputs, config_.defaults),
-        output_(options.output,
-                options.overwrite ? ExistingOutput::kReplace : ExistingOutput::kRefuse,
-                options.inputs),
-        lines_(output_, options.ordered) {
+        output_(options, journal_of(config_, model_, std::time(nullptr))),
+        pool_(config_.threads),
+        text_(make_text_model(model_, output_.job().created_unix_s)) {
+    if (output_.is_resumed()) take_limits(output_.job(), config_);
     if (!options.length_prior.empty()) prior_ = read_length_prior(options.length_prior);
     metrics_.time.load_s = timer_.lap();
   }
 
   RunOutcome run() {
-    plan();
-    if (!job_.sequences.empty()) execute();
-    output_.close();
-    fill_metrics();
-    const bool all_answered = metrics_.requests.failed == 0;
-    return {all_answered ? ExitStatus::kAllAnswered : ExitStatus::kSomeFailed, metrics_};
+    try {
+      return run_or_throw();
+    } catch (const std::exception& error) {
+      metrics_.stop = {"error", error.what()};
+      end_after_error();
+      throw;
+    }
   }
 
  private:
+  RunOutcome run_or_throw() {
+    if (output_.is_resumed()) hooks_.info(what_is_kept(output_, config_));
+    if (output_.is_complete()) return nothing_to_do();
+    plan();
+    if (!job_.sequences.empty() && !stop_.stopping()) execute();
+    const bool all_done = prepared_.is_whole && metrics_.requests.left() == 0;
+    output_.close(all_done);
+    if (!all_done) tell_why_it_stopped();
+    fill_metrics();
+    const ExitStatus done =
+        metrics_.requests.failed == 0 ? ExitStatus::kAllAnswered : ExitStatus::kSomeFailed;
+    return {all_done ? done : ExitStatus::kStopped, metrics_, false, output_.can_be_resumed()};
+  }
+
+  // The error is what counts: one more in writing or counting is not told.
+  void end_after_error() {
+    try {
+      output_.sync();
+    } catch (const std::exception&) {
+    }
+    fill_metrics();
+    if (hooks_.failed) hooks_.failed(metrics_);
+  }
+
+  RunOutcome nothing_to_do() {
+    metrics_.requests.total = *output_.job().n_lines;
+    metrics_.requests.kept_succeeded = output_.finished().n_answers();
+    metrics_.requests.kept_failed = output_.finished().n_failures();
+    metrics_.requests.succeeded = metrics_.requests.kept_succeeded;
+    metrics_.requests.failed = metrics_.requests.kept_failed;
+    output_.close(true);
+    fill_metrics();
+    const bool all_answered = metrics_.requests.failed == 0;
+    return {all_answered ? ExitStatus::kAllAnswered : ExitStatus::kSomeFailed, metrics_, true,
+            true};
+  }
+
   void plan() {
     cost_key_ = cost_key(model_, config_);
     costs_ = find_costs(config_, cost_key_, cache_folder(), hooks_.info);
-    const PrepareHooks hooks{[&](const LineError& error, int64_t line_idx) {
-                               ++metrics_.requests.failed;
-                               lines_.write(line_idx, format_error(error));
-                             },
-                             [&](int64_t n_lines, int64_t n_tokens) {
-                               if (hooks_.reading) hooks_.reading({n_lines, n_tokens});
-                             }};
-    prepared_ = prepare_job(std::move(reader_), text_, config_, pool_, hooks);
-    metrics_.requests.total = prepared_.n_lines;
+    read();
+    if (stop_.stopping()) return;
     const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
     tree_ = build_prefix_tree(prompts, prepared_.adapters);
     const PrefixStats stats = prefix_stats(tree_);
-    metrics_.tokens.prompt = stats.n_prompt_tokens;
+    metrics_.tokens.prompt = metrics_.tokens.prompt_unanswered = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
     job_ = make_job(prepared_, tree_, config_.options.pooling);
     job_.length_prior = prior_of_groups(prior_, tree_, prompts, config_.options.lora);
-    output_.flush();
     metrics_.time.plan_s = timer_.lap();
     hooks_.info({"plan",
                  fmt::format("plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % "
                              "need not be computed)",
-                             prepared_.n_lines, stats.n_prompt_tokens, stats.n_tree_tokens,
-                             stats.saved_percent),
-                 {{"requests", prepared_.n_lines},
+                             prepared_.n_lines - prepared_.n_finished, stats.n_prompt_tokens,
+                             stats.n_tree_tokens, stats.saved_percent),
+                 {{"requests", prepared_.n_lines - prepared_.n_finished},
                   {"prompt_tokens", stats.n_prompt_tokens},
                   {"distinct_prompt_tokens", stats.n_tree_tokens}}});
     if (!prepared_.extra_fields.none()) {
@@ -137,6 +138,30 @@ class JobRun {
            "unknown fields, passed through to the results: " + prepared_.extra_fields.to_text(),
            {}});
     }
+  }
+
+  void read() {
+    PrepareHooks hooks{[&](const LineError& error, int64_t line_idx) {
+                         ++metrics_.requests.failed;
+                         output_.write(line_idx, format_error(error));
+                       },
+                       [&](int64_t n_lines, int64_t n_tokens) {
+                         if (hooks_.reading) hooks_.reading({n_lines, n_tokens});
+                       },
+                       [&] { return stop_.stopping(); }};
+    if (output_.is_resumed()) hooks.finished = &output_.finished();
+    if (config_.options.max_requests) hooks.max_requests = *config_.options.max_requests;
+    prepared_ = prepare_job(std::move(reader_), text_, config_, pool_, hooks);
+    RequestCounts& requests = metrics_.requests;
+    requests.total = prepared_.n_lines;
+    requests.kept_failed = prepared_.n_finished_failures;
+    requests.kept_succeeded = prepared_.n_finished - prepared_.n_finished_failures;
+    requests.failed += requests.kept_failed;
+    requests.succeeded = requests.kept_succeeded;
+    output_.drop_finished();
+    if (!prepared_.is_whole) return;
+    if (output_.is_resumed()) check_what_is_kept(output_, prepared_, config_);
+    output_.all_read(prepared_.inputs, prepared_.n_lines);
   }
 
   // The costs by which to plan, measured now if they are not known yet.
@@ -206,6 +231,7 @@ class JobRun {
     const std::unique_ptr<Backend> backend = make_backend(model_, config_, pool_, hooks_.info);
     backend->load_weights();
     metrics_.time.load_s += timer_.lap();
+    if (stop_.stopping()) return;
     settle_costs(*backend);
     const ScheduleLimits limits = schedule_limits(config_, model_.config, job_, costs_->model);
     Engine& engine = backend->start(job_, limits);
@@ -223,9 +249,13 @@ class JobRun {
   void run_steps(Engine& engine, const ScheduleLimits& limits) {
     Timer run_timer;
     Scheduler scheduler(job_, limits);
+    AnswerWriter answer_writer(
+        prepared_, tree_, text_.tokenizer,
+        {output_.job().created_unix_s, model_.config.name, config_.options.usage_details}, output_,
+        stop_);
     BackgroundQueue<std::vector<FinishedAnswer>> writer(
         kMaxWaitingSteps,
-        [&](std::span<std::vector<FinishedAnswer>> steps) { write_answers(steps); });
+        [&](std::span<std::vector<FinishedAnswer>> steps) { answer_writer.write(steps); });
     std::vector<FinishedAnswer> finished;  // by the last step
     Answers answers(
         prepared_, job_, text_.tokenizer,
@@ -236,6 +266,7 @@ class JobRun {
           const ParameterSet& set = prepared_.parameters_of(answer.leader);
           const int64_t n_copies = set.params.n / set.n_computed;
           for_each_repeat(answer.leader, [&](int32_t request) {
+            metrics_.tokens.prompt_unanswered -= std::ssize(prepared_.prompts[request]);
             if (!completes_line(request)) return;
             ++metrics_.requests.succeeded;
             metrics_.tokens.output += answer.n_tokens * n_copies;
@@ -245,8 +276,15 @@ class JobRun {
         });
     RunMeter meter(job_, scheduler, costs_->model, model_.config.n_layers,
                    config_.kv_bytes_per_block, answers);
-    const double busy_s = run_to_end(scheduler, engine, meter, [&](const StepPlan& plan) {
-      if (!finished.empty()) writer.push(std::exchange(finished, {}));
+    double pushed_s = 0;
+    const double busy_s = run_to_end(scheduler, engine, meter, stop_, [&](const StepPlan& plan) {
+      const double now_s = run_timer.seconds();
+      if (finished.empty() && now_s - pushed_s < JobOutput::kSyncIntervalS) {
+        stop_.drop_unwritten(1);
+      } else {  // without answers: what was written before may have to be synced
+        writer.push(std::exchange(finished, {}));
+        pushed_s = now_s;
+      }
       const StepSample sample = step_sample(plan, scheduler, run_timer.seconds());
       metrics_.steps.add(sample);
       meter.add(sample);
@@ -257,7 +295,8 @@ class JobRun {
     metrics_.time.engine_wait_s = metrics_.time.run_s - busy_s;
     const ScheduleCounters& counters = scheduler.counters();
     metrics_.tokens.prefill_computed = counters.prefill_rows;
-    metrics_.tokens.prefill_reused = metrics_.tokens.prompt - counters.prefill_rows;
+    metrics_.tokens.prefill_reused = std::max<int64_t>(
+        metrics_.tokens.prompt - metrics_.tokens.prompt_unanswered - counters.prefill_rows, 0);
     metrics_.tokens.recomputed = counters.recomputed_rows;
     metrics_.tokens.padding = counters.padding_rows;
     metrics_.prediction = {counters.n_yields, counters.n_predicted,
@@ -265,26 +304,6 @@ class JobRun {
     metrics_.output_lengths = output_lengths_json(
         scheduler.lengths().observed(), tree_, prepared_.prompts.prompts(), config_.options.lora);
     metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
-  }
-
-  // On the writer's thread; output_ and lines_ are its own meanwhile.
-  void write_answers(std::span<std::vector<FinishedAnswer>> steps) {
-    const ResultFormat format{created_unix_s_, model_.config.name, config_.options.usage_details};
-    const auto write = [&](int32_t request, const Request& asked, const Result& result) {
-      if (asked.embedding) {
-        const std::optional<Result> whole = embeddings_.add(prepared_, request, result);
-        if (!whole) return;
-        lines_.write(prepared_.requests[request].line_idx, format_result(asked, *whole, format));
-        return;
-      }
-      lines_.write(prepared_.requests[request].line_idx, format_result(asked, result, format));
-    };
-    for (std::vector<FinishedAnswer>& step : steps) {
-      for (FinishedAnswer& answer : step) {
-        build_results(std::move(answer), prepared_, tree_, text_.tokenizer, write);
-      }
-    }
-    output_.flush();
   }
 
   template <typename Fn>
@@ -319,23 +338,36 @@ class JobRun {
     metrics_.time.total_s = timer_.seconds();
   }
 
+  void tell_why_it_stopped() {
+    switch (stop_.reason()) {
+      case StopReason::kNone:
+        metrics_.stop = {"max_requests", ""};
+        break;
+      case StopReason::kTimeLimit:
+        metrics_.stop = {"time_limit", ""};
+        break;
+      case StopReason::kSignal:
+        metrics_.stop = {"signal", fmt::format("SIG{}", sigabbrev_np(stop_.signal()))};
+        break;
+    }
+  }
+
   Timer timer_;  // first: the model's opening counts as load
   RunHooks hooks_;
-  int64_t created_unix_s_;
+  StopControl never_stopped_;
+  StopControl& stop_;
   ModelFile model_;
   RunConfig config_;
+  RequestReader reader_;  // until planned
+  JobOutput output_;      // the writer's own while steps run
   ThreadPool pool_;
   TextModel text_;
-  RequestReader reader_;  // until planned
-  OutputFile output_;
-  LineWriter lines_;
   PreparedJob prepared_;
   LengthPrior prior_;
   PrefixTree tree_;
   Job job_;
   nlohmann::ordered_json cost_key_;
   std::optional<ChosenCosts> costs_;
-  EmbeddingLines embeddings_;
   std::unordered_map<int32_t, int32_t> inputs_left_;  // of embedding lines, by first request
   RunMetrics metrics_;
 };
@@ -343,6 +375,7 @@ class JobRun {
 }  // namespace
 
 RunOutcome run_job(const RunOptions& options, const RunHooks& hooks) {
+  check_can_resume(options);
   return JobRun(options, hooks).run();
 }
 

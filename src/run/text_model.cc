@@ -59,13 +59,13 @@ int32_t checked_max_tokens(const Request& request, int64_t n_prompt, const RunCo
   const int32_t room = static_cast<int32_t>(config.max_model_len - n_prompt);
   const int32_t max_tokens = std::min(params.max_tokens.value_or(room), room);
   const int64_t n_blocks = blocks_for(static_cast<int32_t>(n_prompt) + max_tokens, kKvBlockTokens);
-  if (n_blocks > config.n_kv_blocks) {
+  if (n_blocks > config.max_line_blocks) {
     throw RequestError(
         "needs_more_kv",
         fmt::format("the prompt's {} tokens and max_tokens {} need {} bytes of KV cache; there are "
                     "{} (--kv-memory)",
                     n_prompt, max_tokens, n_blocks * config.kv_bytes_per_block,
-                    config.n_kv_blocks * config.kv_bytes_per_block));
+                    config.max_line_blocks * config.kv_bytes_per_block));
   }
   return max_tokens;
 }

@@ -123,7 +123,7 @@ StepPlan Scheduler::next_step() {
   TokenBudget budget(limits_.token_budget, limits_.policy.padded_prefill);
   drafts_.clear();
   reserve_for_running();
-  const bool all_ready_run = admit_ready_sequences(plan);
+  const bool all_ready_run = !stopping_ && admit_ready_sequences(plan);
   if (limits_.policy.chunked_prefill) draft_decodes(budget);
   draft_chunks(budget);
   if (all_ready_run) {
@@ -132,7 +132,7 @@ StepPlan Scheduler::next_step() {
     admit_nodes(plan, budget);
   }
   if (!limits_.policy.chunked_prefill && drafts_.empty()) draft_decodes(budget);
-  if (!anything_goes_on()) {
+  if (!stopping_ && !anything_goes_on()) {
     admit_against_all_odds(plan, budget);
     draft_decodes(budget);
     if (drafts_.empty()) draft_chunks(budget);
@@ -168,6 +168,16 @@ StepPlan Scheduler::next_step() {
 void Scheduler::add_draft(Draft draft) {
   draft.adapter = tree_.adapter_of_node(draft.is_node ? draft.idx : sequences_[draft.idx].node);
   drafts_.push_back(draft);
+}
+
+// What nodes in prefill hold is for those that decode.
+void Scheduler::stop_admitting() {
+  stopping_ = true;
+  for (const int32_t i : prefilling_) {
+    release_table(pool_, nodes_[i].table);
+    nodes_[i].state = NodeState::kUncomputed;
+  }
+  prefilling_.clear();
 }
 
 void Scheduler::draft_decodes(TokenBudget& budget) {

@@ -75,9 +75,17 @@ class Scheduler {
   // limits.n_blocks blocks.
   Scheduler(const Job& job, const ScheduleLimits& limits);
 
-  bool done() const { return n_ended_ == static_cast<int32_t>(sequences_.size()); }
+  // Every sequence has ended; after stop_admitting, every one that ran.
+  bool done() const {
+    return n_ended_ == static_cast<int32_t>(sequences_.size()) || (stopping_ && running_.empty());
+  }
 
-  // The next step's rows, never none while a sequence waits and no step is in flight.
+  // From the next step on no prompt is computed and no sequence started: those that decode go on to
+  // their ends, unless they must yield.
+  void stop_admitting();
+
+  // The next step's rows, never none while a sequence waits (once stopping: runs) and no step is in
+  // flight.
   StepPlan next_step();
 
   // Takes in the results of the oldest step in flight.
@@ -236,6 +244,7 @@ class Scheduler {
   SegmentScratch segment_scratch_;
   std::deque<InFlight> in_flight_;
   int64_t n_reserved_ = 0;  // blocks that are free and spoken for
+  bool stopping_ = false;
   int32_t n_ended_ = 0;
   int32_t n_admitted_ = 0;  // sequences whose node was started, ended ones too
   int64_t next_step_idx_ = 0;

@@ -50,7 +50,7 @@ TEST_CASE("an existing result is kept unless it may be replaced, and then until 
   TempFolder folder;
   const std::string path = folder.write("out", "a night's work\n");
   CHECK(error_of([&] { OutputFile(path, ExistingOutput::kRefuse, {}); }) ==
-        path + " exists and is not empty; --overwrite replaces it");
+        path + " exists and is not empty; --resume continues it, --overwrite replaces it");
   { OutputFile dies_early(path, ExistingOutput::kReplace, {}); }
   CHECK(read_file(path) == "a night's work\n");
   {
