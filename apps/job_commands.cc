@@ -41,28 +41,38 @@ void write_report(const std::string& path, const RunMetrics& metrics) {
   }
 }
 
-// What is said when a run ends before its job is done.
-Note stopped_note(const RunOutcome& outcome) {
-  const StopInfo& stop = outcome.metrics.stop;
-  const RequestCounts& requests = outcome.metrics.requests;
-  return {
-      "stopped",
-      fmt::format("stopped, {} ({}; {} of {} requests are left)",
-                  outcome.can_be_resumed
-                      ? "resumable: same command with --resume"
-                      : "not resumable, since the input or the output is no regular file",
-                  stop.detail.empty() ? stop.reason : stop.detail, requests.left(), requests.total),
-      {{"reason", stop.reason},
-       {"requests_left", requests.left()},
-       {"requests_total", requests.total},
-       {"resumable", outcome.can_be_resumed}}};
+// After an error, which is the one to tell.
+void try_to_report(const std::string& path, const RunMetrics& metrics) {
+  if (path.empty()) return;
+  try {
+    write_report(path, metrics);
+  } catch (const Error&) {
+  }
 }
 
 Note nothing_to_do_note(const RequestCounts& requests) {
   return {"nothing_to_do",
           fmt::format("nothing to do: all {} requests are answered, {} of them with an error",
                       requests.total, requests.failed),
-          {{"requests_total", requests.total}, {"requests_failed", requests.failed}}};
+          {{"requests", requests.total}, {"failed", requests.failed}}};
+}
+
+// What is said when a run ends before its job is done.
+Note stopped_note(const RunOutcome& outcome) {
+  const StopInfo& stop = outcome.metrics.stop;
+  const RequestCounts& requests = outcome.metrics.requests;
+  const char* how = outcome.can_be_resumed
+                        ? "resumable: same command with --resume"
+                        : "not resumable, since the input or the output is no regular file";
+  return {
+      "stopped",
+      fmt::format("stopped, {} ({}; {} of {} requests are left)", how,
+                  stop.detail.empty() ? stop.reason : stop.detail, requests.left(), requests.total),
+      {{"reason", stop.reason},
+       {"detail", stop.detail},
+       {"resumable", outcome.can_be_resumed},
+       {"requests", requests.total},
+       {"left", requests.left()}}};
 }
 
 // Text on one line: control characters as spaces.
@@ -140,32 +150,24 @@ int run_command(const RunOptions& options) {
                          log.reading(counts, timer.seconds());
                          if (metrics) metrics->update(counts, unix_seconds());
                        },
-                       [&](const RunMetrics& counted) {
-                         // The run's own error is the one to tell.
-                         try {
-                           if (!options.report.empty()) write_report(options.report, counted);
-                         } catch (const Error&) {
-                         }
-                       },
+                       [&](const RunMetrics& counted) { try_to_report(options.report, counted); },
                        &stop};
   try {
     if (!options.metrics.empty()) metrics.emplace(options.metrics, PREFOLD_VERSION, unix_seconds());
     const RunOutcome outcome = run_job(options, hooks);
-    const int status = static_cast<int>(outcome.status);
-    // Where nothing was to do, the report of the run that did the work is worth more.
-    const bool reports = !options.report.empty() &&
-                         (!outcome.nothing_to_do || access(options.report.c_str(), F_OK) != 0);
-    if (!outcome.nothing_to_do) log.finish_progress(last, timer.seconds());
-    if (reports) write_report(options.report, outcome.metrics);
-    if (metrics) metrics->update_last(outcome.metrics);
+    log.finish_progress(last, timer.seconds());
+    // The report of the run that did the work is worth more than that of one with nothing to do.
+    const bool keep_report = outcome.nothing_to_do && access(options.report.c_str(), F_OK) == 0;
+    if (!options.report.empty() && !keep_report) write_report(options.report, outcome.metrics);
+    if (metrics && !outcome.nothing_to_do) metrics->update_last(outcome.metrics);
     finish_metrics(run_end_of(outcome.status));
     if (outcome.nothing_to_do) {
       log.note(nothing_to_do_note(outcome.metrics.requests));
     } else {
-      log.summary(outcome.metrics, status);
+      log.summary(outcome.metrics, static_cast<int>(outcome.status));
     }
-    if (outcome.status == ExitStatus::kStopped) log.note(stopped_note(outcome));
-    return status;
+    if (outcome.status == ExitStatus::kStopped) log.stopped(stopped_note(outcome));
+    return static_cast<int>(outcome.status);
   } catch (const Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {

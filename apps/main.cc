@@ -16,7 +16,9 @@ constexpr int kCannotRun = 2;
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, with a message
+  // A closed pipe and a limit on a file's size are errors of write, with a message.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return prefold::parse_args(argc, argv)();
   } catch (const prefold::Error& error) {

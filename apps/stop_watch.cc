@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "base/error.h"
@@ -46,7 +48,10 @@ StopWatch::StopWatch(StopControl& stop, const StopTimes& times, std::function<vo
     if (!is_ignored(signal)) sigaddset(&signals_, signal);
   }
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
-  if (wake_fd_ < 0) throw Error("cannot watch for signals: no file descriptor is left");
+  signal_fd_ = signalfd(-1, &signals_, SFD_CLOEXEC);
+  if (wake_fd_ < 0 || signal_fd_ < 0) {
+    throw Error(fmt::format("cannot watch for signals: {}", std::strerror(errno)));
+  }
   pthread_sigmask(SIG_BLOCK, &signals_, &mask_before_);
   thread_ = std::thread([this] { watch(); });
 }
@@ -56,23 +61,23 @@ StopWatch::~StopWatch() {
   [[maybe_unused]] const ssize_t n = write(wake_fd_, &one, sizeof(one));
   thread_.join();
   close(wake_fd_);
+  close(signal_fd_);
   pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
 void StopWatch::watch() {
-  const int signal_fd = signalfd(-1, &signals_, SFD_CLOEXEC);
   double stop_at_s = times_.time_limit_s ? now_s() + *times_.time_limit_s : kNever;
   double abandon_at_s = kNever, force_at_s = kNever, give_up_at_s = kNever;
   int n_signals = 0;
   while (true) {
-    pollfd events[] = {{wake_fd_, POLLIN, 0}, {signal_fd, POLLIN, 0}};
+    pollfd events[] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
     double next_s = std::min({stop_at_s, abandon_at_s, force_at_s});
     if (give_up_at_s != kNever) next_s = now_s() + 0.01;  // answers are being written
     poll(events, 2, timeout_ms(next_s));
     if (events[0].revents != 0) break;
     if ((events[1].revents & POLLIN) != 0) {
       signalfd_siginfo info{};
-      if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
+      if (read(signal_fd_, &info, sizeof(info)) == sizeof(info)) {
         ++n_signals;
         stop_.stop(StopReason::kSignal, static_cast<int>(info.ssi_signo));
       }
@@ -94,7 +99,6 @@ void StopWatch::watch() {
     }
     if (give_up_at_s != kNever && (stop_.all_written() || now >= give_up_at_s)) force_exit_();
   }
-  close(signal_fd);
 }
 
 }  // namespace prefold

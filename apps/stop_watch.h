@@ -36,6 +36,7 @@ class StopWatch {
   const std::function<void()> force_exit_;
   sigset_t signals_;
   sigset_t mask_before_;
+  int signal_fd_ = -1;
   int wake_fd_ = -1;    // eventfd: the watch is over
   std::thread thread_;  // last: it uses the others
 };

@@ -70,7 +70,10 @@ RunLog::RunLog(std::FILE* stream, LogFormat format, bool quiet)
 }
 
 void RunLog::note(const Note& note) {
-  if (quiet_ && note.severity != Severity::kError) return;
+  if (!quiet_ || note.severity == Severity::kError) stopped(note);
+}
+
+void RunLog::stopped(const Note& note) {
   progress_.clear();
   write(stream_, log_text(note, format_, std::chrono::system_clock::now()));
 }

@@ -40,6 +40,9 @@ class RunLog {
   // Wipes the bar, so that others can write.
   void clear() { progress_.clear(); }
 
+  // Why the run ended before its job was done; said even if quiet.
+  void stopped(const Note& note);
+
   // What ended the run: event "error".
   void error(const std::string& message);
 

@@ -21,13 +21,13 @@ Json compute_capability(const RunConfig& config) {
   return fmt::format("{}.{}", config.gpu->cc_major, config.gpu->cc_minor);
 }
 
-// By name, since it is part of lines, and by content.
+// By name: where they lie does not matter.
 Json adapters(const RunConfig& config) {
-  Json json = Json::object();
+  Json digests = Json::object();
   for (size_t i = 0; i < config.options.lora.size(); ++i) {
-    json[config.options.lora[i].name] = config.lora_digests[i];
+    digests[config.options.lora[i].name] = config.lora_digests[i];
   }
-  return json;
+  return digests;
 }
 
 }  // namespace
@@ -41,6 +41,7 @@ Json answer_options(const RunConfig& config) {
           {"deterministic", is_deterministic(config)},
           {"precision", precision_name(config.precision)},
           {"kv_type", kv_type_name(config.kv_type)},
+          {"lora", adapters(config)},
           {"max_model_len", or_null(options.max_model_len)},
           {"pooling", options.pooling == Pooling::kLast ? "last" : "mean"},
           {"seed", options.seed},
@@ -50,8 +51,7 @@ Json answer_options(const RunConfig& config) {
           {"top_k", defaults.top_k},
           {"min_p", defaults.min_p},
           {"repetition_penalty", defaults.repetition_penalty},
-          {"usage_details", options.usage_details},
-          {"lora", adapters(config)}};
+          {"usage_details", options.usage_details}};
 }
 
 }  // namespace prefold

@@ -52,10 +52,7 @@ CheckCounts check_inputs(const std::vector<std::string>& paths, const ModelFile*
       counts.longest_prompt = std::max<int64_t>(counts.longest_prompt, std::ssize(prompt));
     }
   };
-  reading.on_batch = [&] {
-    hooks.on_progress(counts);
-    return true;
-  };
+  reading.on_batch = [&] { hooks.on_progress(counts); };
   RequestReader reader(paths, config.defaults);
   read_lines(reader, pool, reading);
   return counts;

@@ -41,7 +41,7 @@ void delete_file(const std::string& path) {
   }
 }
 
-void check_inputs(const std::vector<JournalInput>& begun, const std::vector<FileDigest>& now) {
+void check_same_inputs(const std::vector<JournalInput>& begun, const std::vector<FileDigest>& now) {
   CHECK(begun.size() == now.size());
   for (size_t i = 0; i < begun.size(); ++i) {
     if (begun[i].digest == now[i]) continue;
@@ -128,7 +128,7 @@ void JobOutput::load(const RunOptions& options) {
   }
   std::vector<FileDigest> inputs;
   for (const std::string& path : options.inputs) inputs.push_back(digest_of_file(path));
-  check_inputs(begun->inputs, inputs);
+  check_same_inputs(begun->inputs, inputs);
 
   job_ = std::move(*begun);
   resumed_ = true;
@@ -154,7 +154,7 @@ void JobOutput::write(int64_t line_idx, std::string_view line) {
 
 void JobOutput::all_read(const std::vector<FileDigest>& inputs, int64_t n_lines) {
   if (resumed_) {
-    check_inputs(job_.inputs, inputs);
+    check_same_inputs(job_.inputs, inputs);
     flush();
     return;
   }

@@ -36,9 +36,9 @@ ReadLine read_and_tokenise(const RequestReader& reader, const InputLine& line,
                            const LineReading& reading) {
   ReadLine result{reader.read(line), {}, kNoAdapter, false};
   Request* request = std::get_if<Request>(&result.read);
-  if (request == nullptr) return result;
+  if (request == nullptr || reading.text == nullptr) return result;
   result.is_finished = reading.finished != nullptr && reading.finished->has_answer(request->id);
-  if (result.is_finished || reading.text == nullptr) return result;
+  if (result.is_finished) return result;
   try {
     result.adapter = adapter_of(*request, reading.config->options.lora);
     result.prompts = tokenise_request(*request, *reading.text, *reading.config);
@@ -60,7 +60,8 @@ bool read_lines(RequestReader& reader, ThreadPool& pool, const LineReading& read
       reader.check_id(line.line.source, line.result.read);
       reading.on_line(line.result);
     }
-    if (!reading.on_batch()) return false;
+    reading.on_batch();
+    if (reading.should_stop && reading.should_stop()) return false;
   }
   return true;
 }

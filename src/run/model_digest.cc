@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
+#include <vector>
 
 #include "io/fingerprint.h"
 #include "model/json_object.h"
@@ -12,13 +13,15 @@
 namespace prefold {
 namespace {
 
+const std::filesystem::path kTemplateFolder = "additional_chat_templates";
+
 // Of a folder: what describes the model or adapter beside its weights. Of a file nothing: its
 // header does.
-std::string describing_texts(const std::string& path, std::initializer_list<const char*> names) {
+std::string describing_texts(const std::string& path, const std::vector<std::string>& names) {
   std::string texts;
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) return texts;
-  for (const char* name : names) {
+  for (const std::string& name : names) {
     const std::string file = (std::filesystem::path(path) / name).string();
     if (!std::filesystem::is_regular_file(file, error)) continue;
     const std::string text = read_text_file(file);
@@ -59,12 +62,20 @@ std::string digest_of(const std::vector<MappedFile>& files,
 }  // namespace
 
 std::string model_digest(const ModelFile& model) {
+  std::vector<std::string> texts = {"config.json", "generation_config.json", "tokenizer.json",
+                                    "tokenizer_config.json", "chat_template.jinja"};
+  std::vector<std::string> templates;
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::path(model.path) / kTemplateFolder;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    templates.push_back((kTemplateFolder / entry.path().filename()).string());
+  }
+  std::sort(templates.begin(), templates.end());
+  texts.push_back("chat_template.json");
+  texts.insert(texts.end(), templates.begin(), templates.end());
   std::vector<const StoredTensor*> tensors;
   for (const StoredTensor& tensor : model.tensors) tensors.push_back(&tensor);
-  return digest_of(
-      model.files, tensors,
-      describing_texts(model.path, {"config.json", "generation_config.json", "tokenizer.json",
-                                    "tokenizer_config.json", "chat_template.jinja"}));
+  return digest_of(model.files, tensors, describing_texts(model.path, texts));
 }
 
 std::string lora_digest(const LoraFile& adapter) {

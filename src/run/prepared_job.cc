@@ -23,7 +23,7 @@ std::vector<int32_t> stop_ids_of(const SamplingParams& params, const TextModel& 
 
 bool is_greedy(const SamplingParams& params) { return params.temperature == 0.0f; }
 
-// A line whose id an earlier one had is an error line, which has a name of its own.
+// A line whose id an earlier one had is an error line by now, with a name of its own.
 bool is_finished(const ReadLine& line, const FinishedLines* finished) {
   if (finished == nullptr) return false;
   const LineError* error = std::get_if<LineError>(&line.read);
@@ -128,12 +128,12 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
     }
     ++job.n_lines;
   };
-  const auto on_batch = [&] {
-    hooks.on_progress(job.n_lines, job.prompts.n_tokens());
-    return !hooks.should_stop || !hooks.should_stop();
-  };
-  job.is_whole = read_lines(reader, pool, {&text, &config, hooks.finished, on_line, on_batch});
-  if (job.is_whole) job.inputs = reader.digests();
+  LineReading reading{&text, &config, on_line,
+                      [&] { hooks.on_progress(job.n_lines, job.prompts.n_tokens()); }};
+  reading.finished = hooks.finished;
+  reading.should_stop = hooks.should_stop;
+  job.is_whole = read_lines(reader, pool, reading);
+  job.inputs = reader.digests();
   return job;
 }
 

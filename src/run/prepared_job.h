@@ -59,15 +59,15 @@ struct PreparedJob {
   std::vector<std::string> model_names;          // as written in the lines, each once
   std::unordered_map<int32_t, RareFields> rare;  // by request
   int64_t n_lines = 0;                           // requests, failures and finished lines
-  std::vector<FileDigest> inputs;                // what was read
-  bool is_whole = true;                          // all lines were read; else reading was stopped
+  ExtraFieldCounts extra_fields;
+  std::vector<FileDigest> inputs;  // what was read
+  bool is_whole = true;            // all lines were read; else reading was stopped
   // Lines that had their results already: all of them, those that failed, and those before the
   // first that had none.
   int64_t n_finished = 0;
   int64_t n_finished_failures = 0;
   int64_t n_finished_in_order = 0;
   int64_t n_left_out = 0;  // requests beyond PrepareHooks::max_requests
-  ExtraFieldCounts extra_fields;
 
   const ParameterSet& parameters_of(int32_t request) const {
     return parameters[requests[request].parameters];

@@ -25,9 +25,13 @@ Journal journal_of(const RunConfig& config, const ModelFile& model, int64_t now_
 void take_limits(const Journal& begun, RunConfig& config) {
   config.max_model_len = begun.max_model_len;
   config.max_line_blocks = begun.kv_blocks;
-  if (config.backend == BackendKind::kCpu && !config.options.kv_memory_bytes) {
-    config.n_kv_blocks = std::max(config.n_kv_blocks, begun.kv_blocks);
-  }
+  if (config.options.kv_memory_bytes) return;
+  // By default the pool depends on the memory that is free just now; lines may need the old one.
+  const int64_t n_bytes = begun.kv_blocks * config.kv_bytes_per_block;
+  const bool fits =
+      config.backend == BackendKind::kCpu ||
+      n_bytes <= config.gpu->free_bytes - config.gpu_memory.weights - config.gpu_memory.work;
+  if (fits) config.n_kv_blocks = std::max(config.n_kv_blocks, begun.kv_blocks);
 }
 
 std::string what_is_kept(const JobOutput& output, const RunConfig& config) {

@@ -20,7 +20,6 @@
 #include "run/job_output.h"
 #include "run/job_plan.h"
 #include "run/length_prior.h"
-#include "run/model_digest.h"
 #include "run/prepared_job.h"
 #include "run/resume.h"
 #include "run/run_meter.h"
@@ -124,20 +123,24 @@ class JobRun {
     job_ = make_job(prepared_, tree_, config_.options.pooling);
     job_.length_prior = prior_of_groups(prior_, tree_, prompts, config_.options.lora);
     metrics_.time.plan_s = timer_.lap();
-    hooks_.info({"plan",
-                 fmt::format("plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % "
-                             "need not be computed)",
-                             prepared_.n_lines - prepared_.n_finished, stats.n_prompt_tokens,
-                             stats.n_tree_tokens, stats.saved_percent),
-                 {{"requests", prepared_.n_lines - prepared_.n_finished},
-                  {"prompt_tokens", stats.n_prompt_tokens},
-                  {"distinct_prompt_tokens", stats.n_tree_tokens}}});
-    if (!prepared_.extra_fields.none()) {
-      hooks_.info(
-          {"note",
-           "unknown fields, passed through to the results: " + prepared_.extra_fields.to_text(),
-           {}});
-    }
+    tell_plan(stats);
+  }
+
+  void tell_plan(const PrefixStats& stats) const {
+    const int64_t n_lines = prepared_.n_lines - prepared_.n_finished;
+    hooks_.info(
+        {"plan",
+         fmt::format("plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % "
+                     "need not be computed)",
+                     n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent),
+         {{"requests", n_lines},
+          {"prompt_tokens", stats.n_prompt_tokens},
+          {"distinct_prompt_tokens", stats.n_tree_tokens}}});
+    if (prepared_.extra_fields.none()) return;
+    hooks_.info(
+        {"note",
+         "unknown fields, passed through to the results: " + prepared_.extra_fields.to_text(),
+         {}});
   }
 
   void read() {
@@ -285,7 +288,7 @@ class JobRun {
         writer.push(std::exchange(finished, {}));
         pushed_s = now_s;
       }
-      const StepSample sample = step_sample(plan, scheduler, run_timer.seconds());
+      const StepSample sample = step_sample(plan, scheduler, now_s);
       metrics_.steps.add(sample);
       meter.add(sample);
       hooks_.progress(progress_counts(meter));
@@ -332,7 +335,8 @@ class JobRun {
 
   void fill_metrics() {
     metrics_.machine = {cpu_name(), config_.cpu_isa, config_.threads, config_.gpu};
-    metrics_.model = {config_.options.model, model_digest(model_), model_.config.architecture};
+    metrics_.model = {config_.options.model, output_.job().model_digest,
+                      model_.config.architecture};
     metrics_.options = to_json(config_);
     metrics_.memory.peak_rss_bytes = peak_rss_bytes();
     metrics_.time.total_s = timer_.seconds();

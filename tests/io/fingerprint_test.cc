@@ -19,11 +19,27 @@ TEST_CASE("a fingerprint depends on every byte and on the length") {
   CHECK(of("0123456789abcdef") != of("0123456789abcdeF"));
 }
 
+TEST_CASE("a text that comes in parts has the fingerprint of the whole") {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += static_cast<char>(i * 7);
+  const FingerprintKey key{3, 5};
+  for (size_t n_part = 1; n_part < 40; ++n_part) {
+    FingerprintStream stream(key);
+    for (size_t i = 0; i < text.size(); i += n_part) {
+      stream.add(std::string_view(text).substr(i, n_part));
+      CHECK(stream.value() == fingerprint(key, std::string_view(text).substr(0, i + n_part)));
+    }
+    CHECK(stream.n_bytes() == 300);
+  }
+}
+
 TEST_CASE("a set of 200000 strings knows each of them") {
   FingerprintSet set;
   for (int i = 0; i < 200'000; ++i) REQUIRE(set.insert(fmt::format("prompts.jsonl:{}", i)));
   CHECK(set.size() == 200'000);
   for (int i = 0; i < 200'000; ++i) REQUIRE_FALSE(set.insert(fmt::format("prompts.jsonl:{}", i)));
+  CHECK(set.contains("prompts.jsonl:7"));
+  CHECK_FALSE(set.contains("prompts.jsonl:200000"));
   CHECK(set.insert(""));
   CHECK_FALSE(set.insert(""));
 }

@@ -116,6 +116,69 @@ TEST_CASE("a full disk and a closed pipe are errors") {
   close(ends[1]);
 }
 
+TEST_CASE("an output that is to be continued keeps what it is told to keep") {
+  TempFolder folder;
+  const std::string path = folder.write("out", "one\ntwo\nto");
+  bool has_begun_anew = false;
+  {
+    OutputFile output(path, ExistingOutput::kContinue, {});
+    output.set_on_begin([&] { has_begun_anew = true; });
+    output.keep(8, false);
+    output.append_line("three");
+    output.close();
+    CHECK(read_file(path) == "one\ntwo\nthree\n");
+  }
+  folder.write("out", "one\ntwo");
+  OutputFile output(path, ExistingOutput::kContinue, {});
+  output.keep(7, true);
+  output.append_line("three");
+  output.close();
+  CHECK(read_file(path) == "one\ntwo\nthree\n");
+  CHECK_FALSE(has_begun_anew);
+}
+
+TEST_CASE("a new output begins with an empty file, once, before its first line") {
+  TempFolder folder;
+  const std::string path = folder.write("out", "old\n");
+  OutputFile output(path, ExistingOutput::kReplace, {});
+  int n_begun = 0;
+  output.set_on_begin([&] {
+    ++n_begun;
+    CHECK(read_file(path).empty());
+  });
+  output.append_line("new");
+  CHECK(n_begun == 0);
+  output.flush();
+  output.append_line("newer");
+  output.close();
+  CHECK(n_begun == 1);
+}
+
+TEST_CASE("a file that others change under the run is an error, and nothing is written into it") {
+  TempFolder folder;
+  const std::string path = folder.path("out");
+  const auto after = [&](const std::function<void()>& interfere) {
+    std::filesystem::remove(path);
+    OutputFile output(path, ExistingOutput::kRefuse, {});
+    output.append_line("one");
+    output.flush();
+    interfere();
+    output.append_line("two");
+    return error_of([&] { output.flush(); });
+  };
+  CHECK(after([&] { std::filesystem::resize_file(path, 0); }) ==
+        path + " was changed while this run was writing it: it has 0 bytes; 4 were expected");
+  CHECK(read_file(path).empty());
+  CHECK(after([&] {
+          folder.write("out", "one\nand more\n");
+        }).starts_with(path + " was changed while"));
+  CHECK(after([&] { std::filesystem::remove(path); }) ==
+        path + " was deleted or replaced while this run was writing it");
+  CHECK(after([&] { std::filesystem::rename(path, path + ".1"); }) ==
+        path + " was deleted or replaced while this run was writing it");
+  CHECK(read_file(path + ".1") == "one\n");
+}
+
 TEST_CASE("a write that fails half way leaves whole lines only") {
   TempFolder folder;
   const std::string path = folder.path("out");
@@ -125,13 +188,14 @@ TEST_CASE("a write that fails half way leaves whole lines only") {
   OutputFile output(path, ExistingOutput::kRefuse, {});
   output.append_line("first");
   output.flush();
+  output.append_line("second");
   output.append_line(std::string(100, 'x'));
   const rlimit small{50, before.rlim_max};
   REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
   const std::string error = error_of([&] { output.flush(); });
   REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
   CHECK(error == "cannot write " + path + ": File too large");
-  CHECK(read_file(path) == "first\n");
+  CHECK(read_file(path) == "first\nsecond\n");
 }
 
 }  // namespace

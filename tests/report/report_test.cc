@@ -27,7 +27,8 @@ RunMetrics sample_metrics() {
 TEST_CASE("the report has every key that scripts rely on") {
   const auto report = nlohmann::ordered_json::parse(report_text(make_report(sample_metrics())));
   CHECK(report["schema"] == "prefold-report/1");
-  CHECK(report["requests"].dump() == R"({"total":5000,"succeeded":4998,"failed":2})");
+  CHECK(report["requests"].dump() ==
+        R"({"total":5000,"succeeded":4998,"failed":2,"kept":0,"left":0})");
   CHECK(report["tokens"]["prompt"] == 1'240'000);
   CHECK(report["tokens"]["prefill_ideal"] == 157'480);
   CHECK(report["tokens"]["prefill_computed"] == 157'480);

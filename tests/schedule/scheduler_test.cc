@@ -472,7 +472,6 @@ namespace {
 TestJob without_sharing(const TestJob& test) {
   TestJob flat;
   flat.prompts = test.prompts;
-  flat.adapters = test.adapters;
   flat.finish(false);
   for (const SequenceSpec& spec : test.job.sequences) {
     flat.add_sequence(spec.prompt, spec.max_tokens, spec.params->ignore_eos);
@@ -637,4 +636,52 @@ TEST_CASE("what a prior says about a group is expected before anything has finis
   CHECK(with.n_yields == 0);
   CHECK(with.n_under_predicted == 0);
   CHECK(with.prediction_error_tokens == 0);
+}
+
+TEST_CASE("told to stop, it starts nothing, ends what runs, and every answer told is whole") {
+  std::mt19937 random(21);
+  int64_t n_stopped_early = 0, n_ended_after = 0;
+  for (int round = 0; round < 300; ++round) {
+    SchedulePolicy policy;
+    policy.chunked_prefill = random() % 3 > 0;
+    policy.length_prediction = random() % 3 > 0;
+    TestJob test = random_job(random, random() % 4 > 0);
+    const int32_t budgets[] = {1, 3, 16, 64, 1000};
+    const int32_t slack[] = {0, 1, 3, 8, 500};
+    const ScheduleLimits limits{budgets[random() % 5],
+                                test.blocks_of_largest() + slack[random() % 5], policy};
+    const auto depth = static_cast<size_t>(1 + random() % 3);
+    Recorder recorder(test.job.sequences.size());
+    Scheduler scheduler(test.job, limits);
+    HashEngine engine(limits.n_blocks);
+    std::deque<StepResult> in_flight;
+    const int64_t stop_at = static_cast<int64_t>(random() % 60);
+    std::vector<size_t> n_tokens_at_stop;
+    for (int64_t step = 0; !scheduler.done() || !in_flight.empty(); ++step) {
+      if (step == stop_at) {
+        scheduler.stop_admitting();
+        for (const auto& tokens : recorder.tokens) n_tokens_at_stop.push_back(tokens.size());
+      }
+      while (!scheduler.done() && in_flight.size() < depth) {
+        const StepPlan plan = scheduler.next_step();
+        if (step >= stop_at) CHECK(plan.n_rows() + std::ssize(in_flight) > 0);
+        in_flight.push_back(engine.execute(plan));
+      }
+      if (in_flight.empty()) break;
+      scheduler.commit(in_flight.front(), recorder);
+      in_flight.pop_front();
+      REQUIRE(step < 200000);
+    }
+    for (size_t i = 0; i < test.job.sequences.size(); ++i) {
+      const std::vector<int32_t> expected = test.expected(test.job.sequences[i]);
+      REQUIRE(recorder.tokens[i].size() <= expected.size());
+      CHECK(std::equal(recorder.tokens[i].begin(), recorder.tokens[i].end(), expected.begin()));
+      if (recorder.ended[i] == 1) CHECK(recorder.tokens[i].size() == expected.size());
+      n_stopped_early += recorder.ended[i] == 0;
+      if (n_tokens_at_stop.empty()) continue;
+      n_ended_after += recorder.ended[i] == 1 && recorder.tokens[i].size() > n_tokens_at_stop[i];
+    }
+  }
+  CHECK(n_stopped_early > 500);
+  CHECK(n_ended_after > 500);
 }
