@@ -472,6 +472,7 @@ namespace {
 TestJob without_sharing(const TestJob& test) {
   TestJob flat;
   flat.prompts = test.prompts;
+  flat.adapters = test.adapters;
   flat.finish(false);
   for (const SequenceSpec& spec : test.job.sequences) {
     flat.add_sequence(spec.prompt, spec.max_tokens, spec.params->ignore_eos);
