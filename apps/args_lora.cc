@@ -7,6 +7,7 @@ namespace prefold {
 
 void add_lora_options(CLI::App& app, RunOptions& run) {
   const auto take = [&run](const std::vector<std::string>& typed) {
+    run.lora.clear();
     try {
       for (const std::string& option : typed) run.lora.push_back(parse_lora_option(option));
     } catch (const Error& error) {

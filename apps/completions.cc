@@ -48,6 +48,7 @@ std::string bash_values(const OptionDoc& option) {
     case ValueKind::kModel:
       return "_prefold_models";
     case ValueKind::kText:
+    case ValueKind::kNamedPath:
     case ValueKind::kNone:
       return ":";
   }
@@ -80,6 +81,7 @@ std::string zsh_action(const OptionDoc& option) {
     case ValueKind::kNone:
       return "";
     case ValueKind::kText:
+    case ValueKind::kNamedPath:
       return fmt::format(":{}: ", option.value);
     case ValueKind::kWords:
       return fmt::format(":{}:({})", option.long_name(), fmt::join(option.words, " "));
@@ -124,6 +126,7 @@ std::string fish_values(const OptionDoc& option) {
     case ValueKind::kNone:
       return "";
     case ValueKind::kText:
+    case ValueKind::kNamedPath:
       return " -x";
     case ValueKind::kWords:
       return fmt::format(" -x -a {}", fish_quoted(fmt::format("{}", fmt::join(option.words, " "))));

@@ -1,5 +1,6 @@
 #include "job_file.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -35,6 +36,18 @@ bool is_path(ValueKind kind) {
   return kind == ValueKind::kFile || kind == ValueKind::kFolder || kind == ValueKind::kModel;
 }
 
+// A relative path counts from the job file's folder.
+std::string in_folder(ValueKind kind, const std::string& text,
+                      const std::filesystem::path& folder) {
+  if (kind == ValueKind::kNamedPath) {
+    const size_t path = std::min(text.find('=') + 1, text.size());  // 0 without a name
+    const bool is_named = path > 0 && path < text.size();
+    return is_named ? text.substr(0, path) + (folder / text.substr(path)).string() : text;
+  }
+  const bool is_relative = is_path(kind) && text != "-" && !text.empty();
+  return is_relative ? (folder / text).string() : text;
+}
+
 // The words that would stand behind the option on a command line; throws Error without the place.
 std::vector<std::string> option_values(const CLI::Option& option, const TomlSetting& setting,
                                        const std::filesystem::path& folder) {
@@ -52,8 +65,7 @@ std::vector<std::string> option_values(const CLI::Option& option, const TomlSett
                               is_flag ? "true or false" : doc.value + " in quotes"));
     }
     if (is_flag && value.text == "false") continue;
-    const bool is_relative = is_path(doc.kind) && value.text != "-" && !value.text.empty();
-    values.push_back(is_relative ? (folder / value.text).string() : value.text);
+    values.push_back(in_folder(doc.kind, value.text, folder));
   }
   return values;
 }

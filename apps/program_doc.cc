@@ -25,6 +25,7 @@ ValueKind kind_of(const std::string& value) {
   if (value == "FILE") return ValueKind::kFile;
   if (value == "FOLDER") return ValueKind::kFolder;
   if (value == "MODEL") return ValueKind::kModel;
+  if (value == "NAME=PATH") return ValueKind::kNamedPath;
   return value.find('|') != std::string::npos ? ValueKind::kWords : ValueKind::kText;
 }
 

@@ -9,7 +9,7 @@
 namespace prefold {
 
 // What an option takes, by its type_name.
-enum class ValueKind { kNone, kText, kWords, kFile, kFolder, kModel };
+enum class ValueKind { kNone, kText, kWords, kFile, kFolder, kModel, kNamedPath };
 
 struct OptionDoc {
   std::vector<std::string> names;  // "-m", "--model"; of a positional the word for it: "model"
