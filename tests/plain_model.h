@@ -152,6 +152,11 @@ class PlainModel {
     linear(x, {{&w, &y}});
     add_scaled(&y, out);
   }
+  struct Adapted {
+    LoraSite site = LoraSite::kQ;
+    Rows out;
+  };
+  void add_lora(int32_t, Rows, std::initializer_list<Adapted>) {}  // it has no adapters
   void clip(Rows q, Rows k, Rows v) {
     const double limit = config_.qkv_clip;
     for (const Rows x : {q, k, v}) {

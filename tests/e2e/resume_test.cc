@@ -12,7 +12,7 @@ using namespace prefold;
 
 namespace {
 
-const RunHooks kSilent{[](const std::string&) {}, [](const ProgressCounts&) {}};
+const RunHooks kSilent{[](const Note&) {}, [](const ProgressCounts&) {}};
 
 std::string read_text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -109,7 +109,7 @@ int64_t count_lines(const std::string& text) { return std::count(text.begin(), t
 TEST_CASE("wherever the output ends, the rest is computed and nothing else") {
   const ResumeFixture f;
   const int64_t n_failed_in_all = run_job(f.options, kSilent).metrics.requests.failed;
-  CHECK(n_failed_in_all > 5);
+  CHECK(n_failed_in_all >= 5);
   std::mt19937 random(5);
   for (int round = 0; round < 60; ++round) {
     const size_t cut = random() % f.whole.size();
