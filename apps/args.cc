@@ -52,6 +52,8 @@ void add_commands(CLI::App& app, Action& action) {
               add_plan_command_options, plan_command);
 
   // After a run.
+  add_command(app, action, "report", "Show a run's report as a page with pictures, or compare two",
+              add_report_options, report_command);
 
   // Models and measurements.
   add_command(app, action, "inspect",

@@ -17,6 +17,7 @@ void add_run_options(CLI::App& app, RunOptions& run);
 void add_plan_command_options(CLI::App& app, RunOptions& run);
 void add_check_options(CLI::App& app, CheckOptions& check);
 void add_bench_options(CLI::App& app, BenchOptions& bench);
+void add_report_options(CLI::App& app, ReportOptions& report);
 void add_inspect_options(CLI::App& app, InspectOptions& inspect);
 void add_tokenize_options(CLI::App& app, TokenizeOptions& tokenize);
 void add_render_options(CLI::App& app, RenderOptions& render);

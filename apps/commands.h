@@ -27,6 +27,11 @@ struct CheckOptions {
   std::optional<int32_t> threads;
 };
 
+struct ReportOptions {
+  std::vector<std::string> reports;  // one or two
+  std::string output;
+};
+
 struct InspectOptions {
   std::string model;
 };
@@ -53,6 +58,7 @@ int run_command(const RunOptions& options);
 int plan_command(const RunOptions& options);
 int check_command(const CheckOptions& options);
 int bench_command(const BenchOptions& options);
+int report_command(const ReportOptions& options);
 int inspect_command(const InspectOptions& options);
 int tokenize_command(const TokenizeOptions& options);
 int render_command(const RenderOptions& options);

@@ -20,6 +20,16 @@ double LogHistogram::mean_s() const {
   return count_ == 0 ? 0 : sum_s_ / static_cast<double>(count_);
 }
 
+std::vector<std::pair<double, int64_t>> LogHistogram::buckets() const {
+  std::vector<std::pair<double, int64_t>> filled;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    if (buckets_[i] == 0) continue;
+    const double end = static_cast<double>(i + 1) / kBucketsPerDoubling;
+    filled.emplace_back(std::min(kSmallestS * std::exp2(end), max_s_), buckets_[i]);
+  }
+  return filled;
+}
+
 double LogHistogram::quantile_s(double q) const {
   if (count_ == 0) return 0;
   const auto rank = std::clamp<int64_t>(

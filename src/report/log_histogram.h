@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace prefold {
 
@@ -17,6 +19,9 @@ class LogHistogram {
   double mean_s() const;  // 0 when empty, as all of these
   double min_s() const { return min_s_; }
   double max_s() const { return max_s_; }
+
+  // Those that are not empty, ascending: the longest duration that counts in it, and its count.
+  std::vector<std::pair<double, int64_t>> buckets() const;
 
   // The value at rank ceil(q * count), q in [0, 1].
   double quantile_s(double q) const;

@@ -115,6 +115,7 @@ struct RunMetrics {
   // Of sequences that were free to stop by themselves (run/length_prior.h).
   nlohmann::ordered_json output_lengths = nlohmann::ordered_json::object();
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  // as resolved
+  nlohmann::ordered_json prefix_forest;                               // plan/prefix_forest.h
   nlohmann::ordered_json cost_model;  // what the plan went by; null if nothing had to be run
 };
 

@@ -40,6 +40,7 @@ Json units() {
           {"prediction.under_predicted_percent", "% of prediction.count"},
           {"output_lengths.*.tokens", "tokens"},
           {"output_lengths.*.{stopped,cut_off}", "sequences"},
+          {"prefix_forest.{depth,tokens,hidden_tokens}", "tokens"},
           {"ttft_ms", "ms since the first step began"},
           {"latency_ms", "ms since the first step began"},
           {"memory_bytes", "bytes"},
@@ -136,13 +137,19 @@ Json step_counts(const StepMetrics& steps, int64_t n_yields) {
 }
 
 Json quantiles_ms(const LogHistogram& durations) {
+  Json histogram = {{"to_ms", Json::array()}, {"count", Json::array()}};
+  for (const auto& [to_s, count] : durations.buckets()) {
+    histogram["to_ms"].push_back(to_s * kMsPerS);
+    histogram["count"].push_back(count);
+  }
   return {{"count", durations.count()},
           {"mean", durations.mean_s() * kMsPerS},
           {"min", durations.min_s() * kMsPerS},
           {"p50", durations.quantile_s(0.5) * kMsPerS},
           {"p90", durations.quantile_s(0.9) * kMsPerS},
           {"p99", durations.quantile_s(0.99) * kMsPerS},
-          {"max", durations.max_s() * kMsPerS}};
+          {"max", durations.max_s() * kMsPerS},
+          {"histogram", std::move(histogram)}};
 }
 
 Json op_times(const std::optional<OpSeconds>& ops) {
@@ -222,6 +229,7 @@ Json make_report(const RunMetrics& metrics) {
           {"cost_model", metrics.cost_model},
           {"prediction", prediction(metrics.prediction)},
           {"output_lengths", metrics.output_lengths},
+          {"prefix_forest", metrics.prefix_forest},
           {"steps", step_counts(metrics.steps, metrics.prediction.yields)}};
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/background_queue.h"
 #include "base/timer.h"
+#include "plan/prefix_forest.h"
 #include "report/human_numbers.h"
 #include "run/answer_writer.h"
 #include "run/backend.h"
@@ -27,6 +28,9 @@
 
 namespace prefold {
 namespace {
+
+// Of the prefix tree, in the report.
+constexpr size_t kForestNodes = 200;
 
 // Steps whose finished answers may wait to be written.
 constexpr size_t kMaxWaitingSteps = 16;
@@ -117,6 +121,9 @@ class JobRun {
     const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
     tree_ = build_prefix_tree(prompts, prepared_.adapters);
     const PrefixStats stats = prefix_stats(tree_);
+    metrics_.prefix_forest = prefix_forest_json(tree_, kForestNodes, [&](int32_t prompt) {
+      return prepared_.requests[prompt].line_idx + 1;
+    });
     metrics_.tokens.prompt = metrics_.tokens.prompt_unanswered = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);
