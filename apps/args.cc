@@ -54,6 +54,8 @@ void add_commands(CLI::App& app, Action& action) {
   // After a run.
   add_command(app, action, "report", "Show a run's report as a page with pictures, or compare two",
               add_report_options, report_command);
+  add_command(app, action, "merge", "Join the results of the shards of `prefold plan --shards`",
+              add_merge_options, merge_command);
 
   // Models and measurements.
   add_command(app, action, "inspect",

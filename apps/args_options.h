@@ -14,8 +14,9 @@ namespace prefold {
 
 // Whole commands; args.cc has their table.
 void add_run_options(CLI::App& app, RunOptions& run);
-void add_plan_command_options(CLI::App& app, RunOptions& run);
+void add_plan_command_options(CLI::App& app, PlanOptions& plan);
 void add_check_options(CLI::App& app, CheckOptions& check);
+void add_merge_options(CLI::App& app, MergeOptions& merge);
 void add_bench_options(CLI::App& app, BenchOptions& bench);
 void add_report_options(CLI::App& app, ReportOptions& report);
 void add_inspect_options(CLI::App& app, InspectOptions& inspect);
@@ -44,5 +45,8 @@ void add_plan_options(CLI::App& app, RunOptions& run);
 void add_length_prior(CLI::App& app, RunOptions& run);  // after add_plan_options
 void add_engine_options(CLI::App& app, RunOptions& run);
 void add_ablation_options(CLI::App& app, RunOptions& run);
+
+// args_shards.cc
+void add_shard_options(CLI::App& app, PlanOptions& plan);
 
 }  // namespace prefold

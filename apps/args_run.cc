@@ -51,6 +51,15 @@ Examples:
 
 Exit status: 0 no problems, 1 some lines have problems, 2 a file could not be read.)";
 
+const char kPlanExamples[] = R"(
+Examples:
+  prefold plan -m model.gguf -i prompts.jsonl
+  prefold plan -m model.gguf -i prompts.jsonl --shards 2,4,8,16
+  prefold plan -m model.gguf -i prompts.jsonl --shards 8 --shard-dir job
+
+Exit status: 0; 1 if some lines are no requests (with --shard-dir they are left to their
+shards' runs); 2 if there can be no plan.)";
+
 }  // namespace
 
 void add_run_options(CLI::App& app, RunOptions& run) {
@@ -71,16 +80,19 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   add_ablation_options(app, run);
 }
 
-void add_plan_command_options(CLI::App& app, RunOptions& run) {
+void add_plan_command_options(CLI::App& app, PlanOptions& plan) {
+  RunOptions& run = plan.run;
   app.description(app.get_description() + kPlanDescription);
-  app.footer("Examples:\n  prefold plan -m model.gguf -i prompts.jsonl");
+  app.footer(kPlanExamples);
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
   add_lora_options(app, run);
   add_inputs(app, run.inputs);
   add_job_file(app);
-  add_max_tokens(app, run);
+  add_shard_options(app, plan);
+  add_sampling_options(app, run);
   add_plan_options(app, run);
+  add_length_prior(app, run);
   add_engine_options(app, run);
   add_ablation_options(app, run);
 }

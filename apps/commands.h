@@ -7,9 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "run/merge_shards.h"
 #include "run/options.h"
 
 namespace prefold {
+
+struct PlanOptions {
+  RunOptions run;
+  std::vector<int32_t> shards;  // into how many to divide the job; empty: it is not divided
+  std::string shard_dir;        // empty: only tell
+};
 
 struct BenchOptions {
   RunOptions run;                      // model, engine and plan; inputs and output are bench's own
@@ -55,7 +62,9 @@ struct CompletionsOptions {
 struct ManOptions {};
 
 int run_command(const RunOptions& options);
-int plan_command(const RunOptions& options);
+int plan_command(const PlanOptions& options);
+int divide_command(const PlanOptions& options);  // plan --shards
+int merge_command(const MergeOptions& options);
 int check_command(const CheckOptions& options);
 int bench_command(const BenchOptions& options);
 int report_command(const ReportOptions& options);

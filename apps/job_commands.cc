@@ -175,7 +175,9 @@ int run_command(const RunOptions& options) {
   }
 }
 
-int plan_command(const RunOptions& options) {
+int plan_command(const PlanOptions& typed) {
+  if (!typed.shards.empty()) return divide_command(typed);
+  const RunOptions& options = typed.run;
   const ModelFile model = open_run_model(options);
   RunConfig config = resolve(options, model);
   if (config.gpu) {

@@ -54,12 +54,23 @@ bool LineSource::next(InputLine& line) {
       continue;
     }
     line_number_ += 1;
-    if (line_number_ == 1 && text.starts_with(kByteOrderMark)) {
+    if (at_file_start_ && text.starts_with(kByteOrderMark)) {
       text.remove_prefix(kByteOrderMark.size());
     }
+    at_file_start_ = false;
     if (!too_long && text.ends_with('\r')) text.remove_suffix(1);
     if (!too_long && is_blank(text)) continue;
-    line = {{file_, line_number_}, text, too_long, max_line_bytes_};
+    if (std::optional<SourceMarker> marker = read_source_marker(text)) {
+      file_ = marker->source.file;
+      line_number_ = marker->source.line - 1;
+      marker_ = std::move(*marker);
+      continue;
+    }
+    line = {{file_, line_number_, marker_.source.repeats_id},
+            text,
+            too_long || marker_.too_long,
+            max_line_bytes_};
+    marker_ = {};
     return true;
   }
   return false;
@@ -77,6 +88,8 @@ bool LineSource::open_next_file() {
   bytes_ = open_byte_source(path, &digests_.emplace_back());
   file_ = path == "-" ? "stdin" : path;
   line_number_ = 0;
+  at_file_start_ = true;
+  marker_ = {};
   chunk_begin_ = chunk_end_ = 0;
   return true;
 }

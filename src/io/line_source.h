@@ -10,14 +10,16 @@
 
 #include "io/byte_source.h"
 #include "io/file_digest.h"
+#include "io/source_marker.h"
 #include "plan/request.h"
 
 namespace prefold {
 
 struct InputLine {
-  SourceLine source;      // the file as given on the command line ("-": "stdin"), lines from 1
+  // The file as given on the command line ("-": "stdin"), lines from 1; or as a marker says.
+  SourceLine source;
   std::string_view text;  // without its line end; valid until the next call
-  bool too_long = false;  // longer than max_bytes: text is only how it begins
+  bool too_long = false;  // longer than max_bytes, or marked so: text is only how it begins
   size_t max_bytes = 0;
 };
 
@@ -31,7 +33,8 @@ class LineSource {
 
   // The next line that is not blank; false at the end of the last file. Lines end in LF or CRLF,
   // the last one may lack its end; a UTF-8 byte order mark at the start of a file is dropped; blank
-  // lines count as lines. Throws Error as ByteSource does.
+  // lines count as lines. A marker (io/source_marker.h) is no line, but says what the next ones are
+  // called. Throws Error as ByteSource does.
   bool next(InputLine& line);
 
   // Of the files, in order, as far as they have been read.
@@ -49,6 +52,8 @@ class LineSource {
   std::unique_ptr<ByteSource> bytes_;
   std::string file_;
   int64_t line_number_ = 0;
+  bool at_file_start_ = false;
+  SourceMarker marker_;  // its flags: those of the next line
 
   std::vector<char> chunk_;
   size_t chunk_begin_ = 0;

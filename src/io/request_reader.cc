@@ -204,7 +204,7 @@ std::optional<RequestOrError> RequestReader::next() {
 void RequestReader::check_id(const SourceLine& source, RequestOrError& read) {
   const std::string& id =
       std::visit([](const auto& it) -> const std::string& { return it.id; }, read);
-  if (ids_.insert(id)) return;
+  if (ids_.insert(id) && !source.repeats_id) return;
 
   // The error line must not carry the id: whoever joins by id would find two results for it.
   const std::string message = fmt::format(

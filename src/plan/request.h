@@ -44,6 +44,7 @@ struct SamplingParams {
 struct SourceLine {
   std::string file;
   int64_t line = 0;
+  bool repeats_id = false;  // a line that went to another shard has its id (io/source_marker.h)
 };
 
 enum class LineKind : uint8_t { kShort, kOpenAiChat, kOpenAiCompletion, kOpenAiEmbedding };
