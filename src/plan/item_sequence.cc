@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "plan/prefix_groups.h"
 
 namespace prefold {
 namespace {
@@ -85,13 +84,12 @@ std::vector<PlaceRange> subtrees_within(const PrefixTree& tree, const ItemSequen
       ranges.push_back({begin, end});
     }
   };
-  const int32_t common = common_node(tree);
   const auto n_nodes = static_cast<int32_t>(tree.nodes.size());
   for (int32_t v = 0; v < n_nodes;) {
     const PrefixNode& node = tree.nodes[v];
     const int32_t begin = sequence.place_at[node.first];
     const int32_t end = sequence.place_at[node.last];
-    const bool shared_by_all = v <= common && common < node.subtree_end;
+    const bool shared_by_all = node.n_prompts() == std::ssize(tree.order);
     if (begin == end) {
       v = node.subtree_end;
     } else if (!shared_by_all && sequence.cost(begin, end) <= limit) {
