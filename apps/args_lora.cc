@@ -17,8 +17,7 @@ void add_lora_options(CLI::App& app, RunOptions& run) {
   app.add_option_function<std::vector<std::string>>(
          "--lora", take,
          "An adapter, a PEFT folder or a GGUF file; lines with \"lora\": \"NAME\", or with its "
-         "name "
-         "as their \"model\", go through it. May be given several times")
+         "name as their \"model\", go through it. May be given several times")
       ->allow_extra_args(false)
       ->type_name("NAME=PATH");
 }

@@ -1,8 +1,8 @@
 // Declares options on a command: which field each sets, its range, what --help says. A subject of
 // several options has a function of its own, kept in args_<subject>.cc, that the commands call.
 //
-// What an option takes is its type_name: FILE, FOLDER, MODEL, N, BYTES, DURATION, or the words of
-// add_choice.
+// What an option takes is its type_name: FILE, FOLDER, MODEL, NAME=PATH, N, BYTES, DURATION, or the
+// words of add_choice. Paths are completed by shells, and relative to its folder in a job file.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -31,23 +31,22 @@ same command with --resume goes on.)";
 
 const char kRunDescription[] =
     "\n\nEach line of input becomes one line of output, written as soon as its request is "
-    "finished. A "
-    "line that cannot be answered becomes a line with an \"error\"; the others are answered.";
+    "finished. A line that cannot be answered becomes a line with an \"error\"; the others are "
+    "answered.";
 
 const char kPlanDescription[] =
     "\n\nPrints the prefixes that most prompts share, how many tokens a run would compute and "
-    "reuse, "
-    "and its steps, memory and time. Reads the model's vocabulary, not its weights.";
+    "reuse, and its steps, memory and time. Reads the model's vocabulary, not its weights.";
 
 const char kCheckDescription[] =
     "\n\nReads lines as a run does, on all threads and in little memory, and prints each problem "
-    "as "
-    "FILE:LINE: MESSAGE [CODE]; a summary goes to standard error.";
+    "as FILE:LINE: MESSAGE [CODE]; a summary goes to standard error.";
 
-const char kCheckExamples[] = R"(
-Examples:
+const char kCheckExamples[] =
+    R"(Examples:
   prefold check -i prompts.jsonl
   prefold check -i 'day/*.jsonl' -m model.gguf
+  prefold check --config nightly.toml
 
 Exit status: 0 no problems, 1 some lines have problems, 2 a file could not be read.)";
 
@@ -102,6 +101,7 @@ void add_check_options(CLI::App& app, CheckOptions& check) {
   app.footer(kCheckExamples);
   app.option_defaults()->group("Model and prompts");
   add_inputs(app, check.inputs);
+  add_job_file(app);
   add_model(app, check.model)
       ->description(
           "Check also what depends on the model: token ids, chat templates, and that prompts fit "

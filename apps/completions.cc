@@ -47,8 +47,9 @@ std::string bash_values(const OptionDoc& option) {
       return "_prefold_folders";
     case ValueKind::kModel:
       return "_prefold_models";
-    case ValueKind::kText:
     case ValueKind::kNamedPath:
+      return "if [[ $named ]]; then _prefold_files; fi";
+    case ValueKind::kText:
     case ValueKind::kNone:
       return ":";
   }
@@ -81,8 +82,9 @@ std::string zsh_action(const OptionDoc& option) {
     case ValueKind::kNone:
       return "";
     case ValueKind::kText:
-    case ValueKind::kNamedPath:
       return fmt::format(":{}: ", option.value);
+    case ValueKind::kNamedPath:
+      return ":name=path:{compset -P \"*=\" && _files}";
     case ValueKind::kWords:
       return fmt::format(":{}:({})", option.long_name(), fmt::join(option.words, " "));
     case ValueKind::kFile:
@@ -126,11 +128,11 @@ std::string fish_values(const OptionDoc& option) {
     case ValueKind::kNone:
       return "";
     case ValueKind::kText:
-    case ValueKind::kNamedPath:
       return " -x";
     case ValueKind::kWords:
       return fmt::format(" -x -a {}", fish_quoted(fmt::format("{}", fmt::join(option.words, " "))));
     case ValueKind::kFile:
+    case ValueKind::kNamedPath:
       return " -r -F";
     case ValueKind::kFolder:
       return " -x -a '(__fish_complete_directories)'";
@@ -175,14 +177,20 @@ _prefold_models() {
 }
 
 _prefold() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+  local cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1)) prev named=
   COMPREPLY=()
-  # "--name=value" arrives as three words.
+  # "--option=value" and "--option name=value" arrive with "=" as a word of its own.
   if [[ $cur == = ]]; then
     cur=
-  elif [[ $prev == = ]]; then
-    prev=${COMP_WORDS[COMP_CWORD - 2]}
+  elif [[ ${COMP_WORDS[at]} == = ]]; then
+    at=$((at - 1))
   fi
+  if ((at < COMP_CWORD - 1)) || [[ ${COMP_WORDS[COMP_CWORD]} == = ]]; then
+    if [[ ${COMP_WORDS[at]} != -* ]]; then
+      named=1 at=$((at - 1))
+    fi
+  fi
+  prev=${COMP_WORDS[at]}
   if ((COMP_CWORD == 1)); then
 )";
   out += fmt::format("    _prefold_words {}\n    return\n  fi\n",

@@ -40,6 +40,9 @@ expect "with space.jsonl" prefold run -m model.gguf -i with
 expect "model.gguf models prompts.jsonl with space.jsonl" prefold run --report ""
 expect "models" prefold bench --emit ""
 expect "" prefold run --threads ""
+expect "" prefold run --lora french
+expect "models" prefold run --lora french = models
+expect "model.gguf models prompts.jsonl with space.jsonl" prefold run --lora french =
 expect "bash fish zsh" prefold completions ""
 expect "" prefold nonsense ""
 # Every option of every command is offered.

@@ -44,6 +44,7 @@ expect "--sharing" "prefold run --shar"
 expect "model.gguf models" "prefold run -m mod"
 expect "model.gguf models" "prefold inspect mod"
 expect "prompts.jsonl" "prefold run -m model.gguf -i pro"
+expect "model.gguf models" "prefold run --lora french=mod"
 expect "bash fish zsh" "prefold completions "
 printf '%s\n' "${lines[@]}" >lines
 zsh -f ask.zsh >/dev/null 2>&1 || true
