@@ -11,12 +11,10 @@
 #include "base/background_queue.h"
 #include "base/timer.h"
 #include "plan/prefix_forest.h"
-#include "report/human_numbers.h"
 #include "run/answer_writer.h"
 #include "run/backend.h"
 #include "run/batch_runner.h"
 #include "run/cost_store.h"
-#include "run/gpu.h"
 #include "run/host_info.h"
 #include "run/job_output.h"
 #include "run/job_plan.h"
@@ -25,6 +23,7 @@
 #include "run/resume.h"
 #include "run/run_meter.h"
 #include "run/run_model.h"
+#include "run/run_notes.h"
 
 namespace prefold {
 namespace {
@@ -130,24 +129,8 @@ class JobRun {
     job_ = make_job(prepared_, tree_, config_.options.pooling);
     job_.length_prior = prior_of_groups(prior_, tree_, prompts, config_.options.lora);
     metrics_.time.plan_s = timer_.lap();
-    tell_plan(stats);
-  }
-
-  void tell_plan(const PrefixStats& stats) const {
-    const int64_t n_lines = prepared_.n_lines - prepared_.n_finished;
-    hooks_.info(
-        {"plan",
-         fmt::format("plan: {} requests, {} prompt tokens, {} of them distinct ({:.1f} % "
-                     "need not be computed)",
-                     n_lines, stats.n_prompt_tokens, stats.n_tree_tokens, stats.saved_percent),
-         {{"requests", n_lines},
-          {"prompt_tokens", stats.n_prompt_tokens},
-          {"distinct_prompt_tokens", stats.n_tree_tokens}}});
-    if (prepared_.extra_fields.none()) return;
-    hooks_.info(
-        {"note",
-         "unknown fields, passed through to the results: " + prepared_.extra_fields.to_text(),
-         {}});
+    hooks_.info(plan_note(prepared_, stats));
+    if (!prepared_.extra_fields.none()) hooks_.info(extra_fields_note(prepared_.extra_fields));
   }
 
   void read() {
@@ -190,53 +173,11 @@ class JobRun {
     metrics_.cost_model = to_json(*costs_);
     const double seconds = timer_.lap();
     metrics_.time.plan_s += seconds;
-    const std::string steps = fmt::format("steps of {} tokens", config_.token_budget);
-    const nlohmann::ordered_json fields = {{"source", metrics_.cost_model.at("source")},
-                                           {"path", metrics_.cost_model.at("path")},
-                                           {"seconds", seconds},
-                                           {"max_num_batched_tokens", config_.token_budget}};
-    if (costs_->source == CostSource::kBuiltIn) {
-      hooks_.info(
-          {"costs",
-           "costs: none are measured on a GPU, those of a CPU stand in (--cost-model); " + steps,
-           fields});
-      return;
-    }
-    hooks_.info({"costs",
-                 fmt::format("costs: {} {} in {}; {}", origin,
-                             costs_->path.empty() ? "memory" : costs_->path.string(),
-                             human_seconds(seconds), steps),
-                 fields});
-  }
-
-  void tell_device() const {
-    if (!config_.gpu) {
-      if (kHasCudaEngine && !config_.why_no_gpu.empty()) {
-        hooks_.info({"device",
-                     fmt::format("device: the CPU; no GPU: {}", config_.why_no_gpu),
-                     {{"device", "cpu"}}});
-      }
-      return;
-    }
-    const GpuInfo& gpu = *config_.gpu;
-    const int64_t kv_bytes = config_.n_kv_blocks * config_.kv_bytes_per_block;
-    hooks_.info({"device",
-                 fmt::format("device: {}, compute capability {}.{}, {} of {} free; weights will "
-                             "take {}, activations and tables {}, the KV cache {} at most",
-                             gpu.name, gpu.cc_major, gpu.cc_minor, human_bytes(gpu.free_bytes),
-                             human_bytes(gpu.memory_bytes), human_bytes(config_.gpu_memory.weights),
-                             human_bytes(config_.gpu_memory.work), human_bytes(kv_bytes)),
-                 {{"device", "cuda"},
-                  {"name", gpu.name},
-                  {"memory_bytes", gpu.memory_bytes},
-                  {"free_bytes", gpu.free_bytes},
-                  {"weights_bytes", config_.gpu_memory.weights},
-                  {"work_bytes", config_.gpu_memory.work},
-                  {"kv_cache_bytes", kv_bytes}}});
+    hooks_.info(costs_note(*costs_, origin, seconds, config_.token_budget));
   }
 
   void execute() {
-    tell_device();
+    if (const std::optional<Note> note = device_note(config_)) hooks_.info(*note);
     timer_.lap();
     const std::unique_ptr<Backend> backend = make_backend(model_, config_, pool_, hooks_.info);
     backend->load_weights();
