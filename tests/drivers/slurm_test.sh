@@ -9,7 +9,7 @@ command -v sbatch >/dev/null && sinfo >/dev/null 2>&1 || skip "no Slurm answers 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export PREFOLD=$prefold
-make_job "$folder" 90 300 3
+make_job "$folder" 60 300 3
 submit() { "$scripts/slurm/submit" job merged.jsonl "$@" -- "${slowly[@]}"; }
 worker_of() { pgrep -f "^$prefold run .*$folder/job/shard-000$1.jsonl"; }
 results_of() { echo "job/shard-000$1.results.jsonl"; }
@@ -27,12 +27,12 @@ scancel "$array" "$merge"
 wait_until 180 ended "$array"
 "$prefold" merge -q --shard-dir job -o merged.jsonl
 [ $? = 3 ] || fail "a merge of unfinished shards"
-echo "cancelled all, with $(cat job/shard-*.results.jsonl | wc -l) of 90 lines done"
+echo "cancelled all, with $(cat job/shard-*.results.jsonl | wc -l) of 60 lines done"
 
 # Again, with a limit that comes too early: stopped some seconds after the start, and queued again.
 kept=$(cat job/shard-*.results.jsonl | sort)
-read -r array merge < <(submit --time=3 --signal=B:USR1@170)
-wait_until 600 ended "$merge"
+read -r array merge < <(submit --time=3 --signal=B:USR1@140)
+wait_until 1200 ended "$merge"
 grep -h "^shard .*: status" job/slurm-0*.log
 grep -qh "status 3" job/slurm-0*.log || fail "no task was stopped by its limit"
 grep -qh "status 137" job/slurm-0*.log || fail "no task was killed"
