@@ -104,6 +104,7 @@ struct CudaEngine::Sizes {
     tables.attention_shape.n_sms = device.sm_count;
     tables.windows = attention_windows(config, options.n_positions);
     tables.attention = attention_limits(options.token_budget, tables.attention_shape);
+    tables.n_adapters = shapes.adapters.n;
 
     sampler.n_vocab = config.vocab_size;
     sampler.max_slots = options.max_slots;
@@ -121,6 +122,7 @@ struct CudaEngine::Sizes {
     workspace.n_positions = options.n_positions;
     workspace.allowed_len = options.allowed_len;
     workspace.n_partial_rows = tables.attention.n_partial_rows;
+    workspace.max_lora_rank = shapes.adapters.max_rank;
     if (uses_cublas(options)) {
       for (const DeviceLinear* linear : linears_of(shapes)) {
         workspace.linear_scratch_bytes =
@@ -216,7 +218,10 @@ CudaEngine::CudaEngine(const CudaEngineOptions& options, const ModelConfig& conf
   context_.max_shared_bytes = static_cast<int32_t>(device.shared_bytes_per_block);
   check_cuda("preparation of the attention kernel",
              prepare_attention(options.type, config.head_dim, context_.max_shared_bytes));
-  if (options.graphs) graphs_.emplace(stream_.get());
+  if (options.graphs) {
+    graphs_.emplace(stream_.get());
+    adapted_graphs_.emplace(stream_.get());
+  }
   for (Flight& flight : flights_) flight.done.reset(make_event());
   check_cuda("preparation of the engine", cudaDeviceSynchronize());
 }
@@ -254,7 +259,15 @@ CudaEngine::~CudaEngine() {
   (void)cudaStreamSynchronize(stream_.get());
 }
 
-GraphCounts CudaEngine::graph_counts() const { return graphs_ ? graphs_->counts() : GraphCounts{}; }
+GraphCounts CudaEngine::graph_counts() const {
+  if (!graphs_) return {};
+  GraphCounts counts = graphs_->counts();
+  const GraphCounts& adapted = adapted_graphs_->counts();
+  counts.n_graphs += adapted.n_graphs;
+  counts.n_replays += adapted.n_replays;
+  counts.n_bytes += adapted.n_bytes;
+  return counts;
+}
 
 void CudaEngine::submit(const StepPlan& plan) {
   CHECK(n_submitted_ - n_taken_ < kMaxSteps);
@@ -273,7 +286,7 @@ void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
   CudaLayers layers(context_, tables, sampler_.last_tokens());
   const auto launch_layers = [&] { forward_pass(layers, config_); };
   if (tables.is_replayable) {
-    graphs_->run(tables.n_rows, launch_layers);
+    (plan.adapters.empty() ? graphs_ : adapted_graphs_)->run(tables.n_rows, launch_layers);
   } else {
     launch_layers();
   }

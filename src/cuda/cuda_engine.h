@@ -119,7 +119,7 @@ class CudaEngine : public Engine {
   std::optional<CublasHandle> cublas_;
   CublasChoice cublas_choice_;
   CudaContext context_;
-  std::optional<StepGraphs> graphs_;
+  std::optional<StepGraphs> graphs_, adapted_graphs_;  // of steps without and with adapters
   int32_t max_step_rows_, max_logit_rows_;
   Flight flights_[kMaxSteps];
   int64_t n_submitted_ = 0, n_taken_ = 0;

@@ -69,8 +69,8 @@ class CudaLayers {
     LoraSite site = LoraSite::kQ;
     CudaRows out;
   };
-  // Runs with adapters are on the CPU (run/options.cc).
-  void add_lora(int32_t, const CudaRows&, std::initializer_list<Adapted>) {}
+  void add_lora(int32_t layer_idx, const CudaRows& x,
+                std::initializer_list<Adapted> adapted);  // cuda_lora.cc
   // q, k and v lie side by side (CudaActivations).
   void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
   void qk_norm(const CudaRows& x, const CudaNorm& weights);

@@ -20,13 +20,24 @@ int32_t recorded_items(int32_t n_rows, const AttentionShape& shape) {
 
 }  // namespace
 
+namespace {
+
+// Each adapter's rows lie together, and end in at most one tile that is not full.
+int32_t most_lora_tiles(int32_t n_rows, int32_t n_adapters) {
+  return std::min(n_rows, n_rows / kLoraTileRows + n_adapters);
+}
+
+}  // namespace
+
 size_t step_table_bytes(const StepTableLimits& limits) {
   const size_t n_rows = limits.max_rows;
   const auto ints = [](size_t n) { return arena_bytes(n * sizeof(int32_t)); };
   const size_t list_bytes = arena_bytes(limits.attention.n_items * sizeof(AttentionItem)) +
                             arena_bytes(limits.attention.n_merges * sizeof(AttentionMerge)) +
                             ints(limits.attention.n_parts) + arena_bytes(sizeof(AttentionCounts));
-  return 4 * ints(n_rows) + ints(n_rows * limits.max_blocks_per_span) +
+  const size_t lora_bytes =
+      arena_bytes(most_lora_tiles(limits.max_rows, limits.n_adapters) * sizeof(LoraTile)) + ints(1);
+  return lora_bytes + 4 * ints(n_rows) + ints(n_rows * limits.max_blocks_per_span) +
          arena_bytes(limits.max_copies * sizeof(BlockCopy)) + limits.windows.size() * list_bytes;
 }
 
@@ -41,6 +52,7 @@ StepTableBuilder::StepTableBuilder(const StepTableLimits& limits, DeviceArena& d
       device_(device.take<std::byte>(step_table_bytes(limits))),
       n_bytes_(step_table_bytes(limits)) {
   for (size_t i = 0; i < limits.windows.size(); ++i) lists_.emplace_back(limits.attention);
+  lora_tiles_.reserve(most_lora_tiles(limits.max_rows, limits.n_adapters));
   for (std::byte*& staging : staging_) staging = pinned.take<std::byte>(n_bytes_);
 }
 
@@ -79,6 +91,27 @@ const int32_t* StepTableBuilder::put_kv_slots(const StepPlan& plan, int32_t n_ro
     }
   }
   return slots.device;
+}
+
+// Nothing for a step whose rows have none.
+LoraTables StepTableBuilder::put_lora_tiles(const StepPlan& plan, const StepTables& tables) {
+  if (plan.adapters.empty()) return {};
+  std::vector<LoraTile>& tiles = lora_tiles_;
+  tiles.clear();
+  for (const AdapterRows& rows : plan.adapters) {
+    CHECK(rows.adapter < limits_.n_adapters);
+    for (int32_t first = 0; first < rows.n_rows; first += kLoraTileRows) {
+      tiles.push_back(
+          {rows.first_row + first, std::min(kLoraTileRows, rows.n_rows - first), rows.adapter});
+    }
+  }
+  const auto n_tiles = static_cast<int32_t>(tiles.size());
+  const int32_t max_tiles =
+      tables.is_replayable ? most_lora_tiles(tables.n_rows, limits_.n_adapters) : n_tiles;
+  CHECK(n_tiles <= max_tiles);
+  const Place<LoraTile> place = take<LoraTile>(max_tiles);
+  std::copy(tiles.begin(), tiles.end(), place.host);
+  return {place.device, put(std::span<const int32_t>(&n_tiles, 1)), max_tiles};
 }
 
 void StepTableBuilder::plan_lists(const StepPlan& plan) {
@@ -143,6 +176,7 @@ StepTables StepTableBuilder::upload(const StepPlan& plan, int32_t n_recorded_row
   tables.input_slots = put_rows(plan.input_slots, tables.n_rows);
   tables.positions = put_rows(plan.positions, tables.n_rows);
   tables.kv_slots = put_kv_slots(plan, tables.n_rows);
+  tables.lora = put_lora_tiles(plan, tables);
   put_lists(plan, tables);
   tables.copies = put(std::span<const BlockCopy>(plan.copies));
   check_cuda("copy of the step's tables",

@@ -1,7 +1,8 @@
 // What the kernels must know about a step's rows, in device memory: tokens, positions, KV slots,
 // block tables, block copies, the lists of attention. Built in page-locked memory, one transfer a
 // step. Where a pointer of StepTables points is known from the number of rows alone, but for the
-// block copies, so that a recorded forward pass finds the tables of later steps (step_graphs.h).
+// block copies, and whether any row has an adapter, so that a recorded forward pass finds the
+// tables of later steps (step_graphs.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,6 +14,7 @@
 
 #include "cuda/arena.h"
 #include "cuda/attention_plan.h"
+#include "kernels/cuda/lora.h"
 #include "plan/step_plan.h"
 
 namespace prefold::cuda {
@@ -24,6 +26,7 @@ struct StepTableLimits {
   AttentionShape attention_shape;      // `window` is not used:
   std::vector<int32_t> windows = {0};  // those of the model's layers, each once
   AttentionLimits attention;
+  int32_t n_adapters = 0;
 };
 
 // The lists of attention for the layers of one window.
@@ -34,6 +37,13 @@ struct AttentionTables {
   AttentionCounts most;  // what launches must provide for
 };
 
+// The rows that go through adapters. max_tiles: what launches must provide for; 0: none does.
+struct LoraTables {
+  const LoraTile* tiles = nullptr;
+  const int32_t* n_tiles = nullptr;
+  int32_t max_tiles = 0;
+};
+
 // Device pointers to the tables of one step.
 struct StepTables {
   int32_t n_rows = 0;                    // the plan's, or more: then the others are padding
@@ -42,6 +52,7 @@ struct StepTables {
   const int32_t* input_slots = nullptr;  // (n_rows)
   const int32_t* positions = nullptr;    // (n_rows)
   const int32_t* kv_slots = nullptr;     // (n_rows): block * kKvBlockTokens + offset; -1: padding
+  LoraTables lora;
   const BlockCopy* copies = nullptr;
   std::span<const AttentionTables> attention;  // for each of the windows; until the next upload
   const int32_t* entries = nullptr;  // block tables and parts: first_block and first_part are here
@@ -87,6 +98,7 @@ class StepTableBuilder {
     Place<AttentionMerge> merge_place = {};
   };
   const int32_t* put_kv_slots(const StepPlan& plan, int32_t n_rows);
+  LoraTables put_lora_tiles(const StepPlan& plan, const StepTables& tables);
   void plan_lists(const StepPlan& plan);
   void put_lists(const StepPlan& plan, StepTables& tables);
 
@@ -94,6 +106,7 @@ class StepTableBuilder {
   AttentionPlanScratch scratch_;
   std::vector<Lists> lists_;                // by window
   std::vector<AttentionTables> attention_;  // by window
+  std::vector<LoraTile> lora_tiles_;
   std::byte* device_ = nullptr;
   std::byte* staging_[kMaxSteps] = {};
   std::byte* host_ = nullptr;  // the staging buffer of the step being written

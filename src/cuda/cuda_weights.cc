@@ -173,13 +173,15 @@ class WeightReader {
 WeightPlan plan_weights(const ModelFile& model, FloatType activations) {
   WeightSink sink(activations);
   CudaWeights shapes = WeightReader(model, activations, sink).read();
-  return {std::move(shapes), sink.n_bytes()};
+  shapes.adapters = plan_adapters(model);
+  return {std::move(shapes), sink.n_bytes() + adapter_bytes(model)};
 }
 
 CudaWeights upload_weights(const ModelFile& model, FloatType activations, ThreadPool& pool,
                            DeviceArena& arena) {
   WeightSink sink(activations, pool, arena);
   CudaWeights weights = WeightReader(model, activations, sink).read();
+  weights.adapters = upload_adapters(model, pool, arena);
   check_cuda("copy of weights to the device", cudaDeviceSynchronize());
   return weights;
 }

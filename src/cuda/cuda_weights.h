@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "cuda/arena.h"
+#include "cuda/cuda_adapters.h"
 #include "kernels/cuda/expert_gemm.h"
 #include "kernels/cuda/weight_format.h"
 #include "model/model_file.h"
@@ -47,6 +48,7 @@ struct CudaWeights {
   std::vector<CudaLayerWeights> layers;
   CudaNorm final_norm;
   DeviceLinear output;  // the LM head; token_embedding's memory if the embeddings are tied
+  CudaAdapters adapters;
 };
 
 // The weights as they will lie in device memory: shapes without addresses, and the arena's bytes.
@@ -59,8 +61,9 @@ struct WeightPlan {
 // the shape of one of the matrices.
 WeightPlan plan_weights(const ModelFile& model, FloatType activations);
 
-// Packs every tensor and copies it to `arena`, which has room for WeightPlan::n_bytes; source pages
-// are dropped as they are done with. Returns when the device has all of it.
+// Packs every tensor, those of adapters too, and copies it to `arena`, which has room for
+// WeightPlan::n_bytes; source pages are dropped as they are done with. Returns when the device has
+// all of it.
 CudaWeights upload_weights(const ModelFile& model, FloatType activations, ThreadPool& pool,
                            DeviceArena& arena);
 

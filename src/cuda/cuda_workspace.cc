@@ -6,6 +6,7 @@
 
 #include "cuda/error.h"
 #include "kernels/cuda/expert_gemm.h"
+#include "kernels/cuda/lora.h"
 #include "model/rope.h"
 
 namespace prefold::cuda {
@@ -86,6 +87,10 @@ CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Ar
   for (const RopeConfig& rope : config.ropes) {
     const size_t n_values = size_t(shape.n_positions) * (rope.rotary_dim / 2);
     w.ropes.push_back({arena.template take<float>(n_values), arena.template take<float>(n_values)});
+  }
+  if (shape.max_lora_rank > 0) {
+    w.lora_shrunk =
+        arena.template take<float>(n_rows * kMaxLoraDeviceParts * size_t(shape.max_lora_rank));
   }
   w.partial_acc = arena.template take<float>(n_partial_heads * config.head_dim);
   w.partial_max_sum = arena.template take<float>(n_partial_heads * 2);

@@ -23,6 +23,7 @@ struct WorkspaceShape {
   int32_t n_positions = 0;           // of the rotary tables
   int32_t allowed_len = 0;           // by which these are scaled (model/rope.h)
   int32_t n_partial_rows = 0;        // AttentionLimits
+  int32_t max_lora_rank = 0;         // CudaAdapters
   size_t linear_scratch_bytes = 0;
   size_t cublas_workspace_bytes = 0;
 };
@@ -66,6 +67,7 @@ struct CudaWorkspace {
   int64_t logits_stride = 0;
   std::vector<CudaRope> ropes;
   CudaMoeBuffers moe;
+  float* lora_shrunk = nullptr;  // kernels/cuda/lora.h; null without adapters
   float *partial_acc = nullptr, *partial_max_sum = nullptr;  // kernels/cuda/attention.h
   std::span<std::byte> linear_scratch, cublas_workspace;
 };

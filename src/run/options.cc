@@ -143,11 +143,6 @@ namespace {
 
 void resolve_backend(DeviceChoice choice, RunConfig& config) {
   if (choice == DeviceChoice::kCpu) return;
-  if (!config.options.lora.empty()) {
-    config.why_no_gpu = "adapters (--lora) are computed on the CPU only";
-    if (choice == DeviceChoice::kAuto) return;
-    throw Error(fmt::format("--device cuda: {}", config.why_no_gpu));
-  }
   config.gpu = find_gpu(config.why_no_gpu);
   if (config.gpu) {
     config.backend = BackendKind::kCuda;
