@@ -134,8 +134,10 @@ int run_command(const RunOptions& options) {
     return static_cast<int>(ExitStatus::kCannotRun);
   };
   StopControl stop;
-  const StopWatch watch(stop, {options.time_limit_s, options.grace_s}, [] {
-    fmt::print(stderr, "stopped at once: finished answers are written, the report is not\n");
+  const StopWatch watch(stop, {options.time_limit_s, options.grace_s}, [&options] {
+    const Note note("stopped", "stopped at once: finished answers are written, the report is not",
+                    {{"reason", "at_once"}});
+    fmt::print(stderr, "{}", log_text(note, options.log_format, std::chrono::system_clock::now()));
     std::_Exit(static_cast<int>(ExitStatus::kStopped));
   });
   Timer timer;

@@ -156,7 +156,8 @@ std::string forest_figure(const ReportData& run) {
   const std::string sentence =
       "Each box is a run of tokens: as wide as the prompts that have it, as high as its tokens, "
       "below "
-      "those that come before it. It is computed once; the darker, the more prompts share it.";
+      "those that come before it. It is computed once; the stronger its colour, the more prompts "
+      "share it.";
   return figure_section(kHeading, sentence,
                         svg_picture(kWidth, kHeight, kHeading, sentence, Icicle(run).draw()) +
                             folded_table(table_of(run.forest)));

@@ -154,8 +154,8 @@ std::string report_page(const std::vector<ReportData>& runs) {
   html += steps_figure(runs);
   if (!compares) html += forest_figure(runs[0]);
   html += running_figure(runs) + kv_figure(runs) + durations_figure(runs);
-  html += compares ? time_figure(runs) + options(runs) + ops_figure(runs)
-                   : ops_figure(runs) + options(runs);
+  if (compares) html += time_figure(runs);
+  html += ops_figure(runs) + options(runs);
   html += "</main>\n";
   return html +
          "<footer>Made by prefold report; nothing in this page is loaded from elsewhere."

@@ -11,7 +11,7 @@ inline constexpr const char* kPageStyle = R"(
 @media (prefers-color-scheme:dark){:root{--page:#121211;--card:#1b1b1a;--ink:#f2f1ec;--soft:#c3c2b7;
 --mute:#98968c;--grid:#2d2d2b;--axis:#4a4a46;--prefill:#4a90e6;--decode:#e57a45;--kv:#9585ea;
 --live:#2fae82;--pale:#454b54;--ideal:#35608f;--a:#4a90e6;--b:#e57a45;--s0:#2b2b29;--s1:#1f3550;
---s2:#23497a;--s3:#2f66a9;--s4:#4a90e6;--s5:#8fbdf5;--load:#8b8a80;--plan:#2fae82;--run:#4a90e6;
+--s2:#234a78;--s3:#2a5d9b;--s4:#3272bf;--s5:#3d84d9;--load:#8b8a80;--plan:#2fae82;--run:#4a90e6;
 --rest:#3d3c38}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:24px 20px;max-width:1160px;background:var(--page);color:var(--ink);
