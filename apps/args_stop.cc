@@ -5,6 +5,7 @@
 
 #include "args_options.h"
 #include "base/duration.h"
+#include "option_checks.h"
 
 namespace prefold {
 namespace {
@@ -42,7 +43,7 @@ void add_stop_options(CLI::App& app, RunOptions& run) {
       fmt::format("How long requests that run may then go on [{}s]", run.grace_s));
   app.add_option("--max-requests", run.max_requests,
                  "Answer this many requests at most, then end as if stopped")
-      ->check(CLI::Range(int64_t{1}, INT64_MAX))
+      ->check(number_in<int64_t>(1, INT64_MAX))
       ->type_name("N");
 }
 

@@ -140,9 +140,26 @@ wrong, or a comparison found a difference.
 .TP
 .B 2
 The command could not start or finish: the message on standard error says why.
+.TP
+.B 3
+A run was stopped by a signal or a limit, with requests left; the same command with
+.B \-\-resume
+goes on.
 )";
 
 constexpr std::string_view kFiles = R"(.SH FILES
+.TP
+.IR OUTPUT .journal
+What job an output belongs to; \fB\-\-resume\fR reads it.
+.TP
+.IR OUTPUT .waiting
+With \fB\-\-ordered\fR, the results that wait for earlier ones; deleted in the end.
+.TP
+.IR OUTPUT .lock
+Who is writing the output, on file systems without flock(2).
+.TP
+.I /usr/share/doc/prefold
+The formats of input, output and report; examples for cron and systemd.
 .TP
 .I \(ti/.cache/prefold
 What steps cost on this machine, measured in the first run with a model. It may be deleted at any time.

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "base/numerics_version.h"
 #include "git_commit.h"
 #include "kernels/cpu/kernels.h"
 
@@ -26,7 +27,8 @@ std::string version_text() {
   text += fmt::format("build: {}, {}\n", PREFOLD_BUILD_TYPE, PREFOLD_COMPILER);
   text += fmt::format("isa: {}\n", find_cpu_kernels("auto").isa);
   text += fmt::format("compiled isas: {}\n", kCompiledIsas);
-  return text + fmt::format("cuda: {}", PREFOLD_CUDA_BUILD);
+  text += fmt::format("cuda: {}\n", PREFOLD_CUDA_BUILD);
+  return text + fmt::format("numerics: {}", kNumericsVersion);
 }
 
 }  // namespace prefold
