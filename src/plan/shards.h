@@ -39,8 +39,8 @@ struct ShardPlan {
 // share be computed twice, and where room left over and that prefix together are least. The least
 // capacity for which that works is found by search, with subtrees left whole or taken apart to
 // several sizes. Small jobs are then improved by moving single items.
-// Time: O(nodes + prompts + n_shards log n_shards), times the plans tried, a few dozen. Memory: about
-// 100 bytes a prompt and 40 a node.
+// Time: O(nodes + prompts + n_shards log n_shards), times the plans tried, a few dozen. Memory:
+// about 100 bytes a prompt and 40 a node.
 ShardPlan plan_shards(const PrefixTree& tree, const ShardWork& work, int32_t n_shards);
 
 // No plan has a makespan below this. A shard of capacity c that has anything from below node v

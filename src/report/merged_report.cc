@@ -267,16 +267,16 @@ Json merge_reports(std::span<const ShardReport> shards) {
   const Reports reports(shards);
   const double run_s = reports.most("time_s/run").get<double>();
   const std::initializer_list<const char*> phases = {"load", "plan", "run", "total"};
-  Json merged = {{"schema", kReportSchema},
-                 {"units", shards.empty() ? Json::object()
-                                          : shards.front().report.value("units", Json::object())},
-                 {"requests",
-                  sums(reports, "requests", {"total", "succeeded", "failed", "kept", "left"})},
-                 {"stop", reports.common("stop")},
-                 {"tokens", token_counts(reports)},
-                 {"time_s", most_of(reports, "time_s", phases)},
-                 {"machine_time_s", sums(reports, "time_s", phases)},
-                 {"throughput", Json::object()}};
+  Json merged = {
+      {"schema", kReportSchema},
+      {"units",
+       shards.empty() ? Json::object() : shards.front().report.value("units", Json::object())},
+      {"requests", sums(reports, "requests", {"total", "succeeded", "failed", "kept", "left"})},
+      {"stop", reports.common("stop")},
+      {"tokens", token_counts(reports)},
+      {"time_s", most_of(reports, "time_s", phases)},
+      {"machine_time_s", sums(reports, "time_s", phases)},
+      {"throughput", Json::object()}};
   merged["throughput"] = {{"requests_per_s", ratio(reports.number("requests/succeeded"), run_s)},
                           {"prompt_tokens_per_s", ratio(reports.number("tokens/prompt"), run_s)},
                           {"output_tokens_per_s", ratio(reports.number("tokens/output"), run_s)}};
@@ -299,6 +299,7 @@ Json merge_reports(std::span<const ShardReport> shards) {
                            reports.mean("prediction/under_predicted_percent", "prediction/count")}};
   merged["output_lengths"] = output_lengths(shards);
   merged["steps"] = steps(reports, shards);
+  merged["prefix_forest"] = nullptr;  // that of the whole job is not known
   merged["shards"] = shard_rows(shards);
   return merged;
 }

@@ -87,8 +87,9 @@ ReadJob read_job(const RunOptions& options, const ModelFile& model, const RunCon
   const CostModel model_costs = costs ? costs->model : default_cost_model();
   const ModelShape shape =
       shape_of(model.config, token_budget_of(config, model.config, model_costs));
-  job.shardable = make_shardable(job.prepared, job.tree, prior_of_groups(prior, job.tree, prompts, options.lora),
-                                 model_costs, shape);
+  job.shardable =
+      make_shardable(job.prepared, job.tree,
+                     prior_of_groups(prior, job.tree, prompts, options.lora), model_costs, shape);
   job.time_is_known = costs.has_value();
   return job;
 }

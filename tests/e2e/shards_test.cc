@@ -38,8 +38,7 @@ void run_file(const std::vector<std::string>& inputs, const std::string& output,
   RunOptions options = base_options();
   options.inputs = inputs;
   options.output = output;
-  const RunOutcome outcome =
-      run_job(options, {[](const Note&) {}, [](const ProgressCounts&) {}});
+  const RunOutcome outcome = run_job(options, {[](const Note&) {}, [](const ProgressCounts&) {}});
   if (report.empty()) return;
   std::ofstream(report) << report_text(make_report(outcome.metrics));
 }

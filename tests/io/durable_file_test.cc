@@ -10,7 +10,7 @@
 namespace prefold {
 
 TEST_CASE("a file is replaced whole, and nothing else is left beside it") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("report.json");
   replace_file(path, "one");
   CHECK(read_file(path) == "one");
@@ -20,7 +20,7 @@ TEST_CASE("a file is replaced whole, and nothing else is left beside it") {
 }
 
 TEST_CASE("a symbolic link stays one, and its target is replaced") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string target = folder.write("target", "old"), link = folder.path("link");
   std::filesystem::create_symlink(target, link);
   replace_file(link, "new");
@@ -43,7 +43,7 @@ TEST_CASE("what is no regular file is written to, not replaced") {
 }
 
 TEST_CASE("a file that cannot be replaced keeps its content") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("none/report.json");
   CHECK_THROWS_WITH_AS(replace_file(path, "x"),
                        ("cannot write " + path + ": No such file or directory").c_str(), Error);

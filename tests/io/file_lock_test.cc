@@ -38,7 +38,7 @@ LockHolder dead_process() {
 
 TEST_CASE("a lock excludes another one, of either kind, until it is given back") {
   for (const auto kind : {FileLock::Kind::kFlock, FileLock::Kind::kLockFile}) {
-    TempFolder folder;
+    TestFiles folder;
     const std::string path = folder.write("out", "");
     {
       const int fd = open(path.c_str(), O_WRONLY);
@@ -53,7 +53,7 @@ TEST_CASE("a lock excludes another one, of either kind, until it is given back")
 }
 
 TEST_CASE("a lock file whose holder no longer runs is taken over") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("out", "");
   const auto kind = FileLock::Kind::kLockFile;
   folder.write("out.lock", lock_file_text(dead_process()));
@@ -69,7 +69,7 @@ TEST_CASE("a lock file whose holder no longer runs is taken over") {
 }
 
 TEST_CASE("a lock of another host, or one that says nothing, is left to the user") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("out", "");
   const auto kind = FileLock::Kind::kLockFile;
   LockHolder other = this_process();

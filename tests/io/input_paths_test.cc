@@ -22,7 +22,7 @@ std::string error_of(const std::function<void()>& action) {
 }
 
 TEST_CASE("a pattern stands for the files that match, in order of their names") {
-  TempFolder folder;
+  TestFiles folder;
   for (const char* name :
        {"b.jsonl", "a10.jsonl", "a9.jsonl", "B.jsonl", ".hidden.jsonl", "x.txt"}) {
     folder.write(name, "");
@@ -42,7 +42,7 @@ TEST_CASE("other paths stand for themselves, whether they exist or not") {
 }
 
 TEST_CASE("a file whose name really has those characters wins") {
-  TempFolder folder;
+  TestFiles folder;
   folder.write("a1", "");
   folder.write("a*", "");
   folder.write("[1]", "");
@@ -51,7 +51,7 @@ TEST_CASE("a file whose name really has those characters wins") {
 }
 
 TEST_CASE("a pattern without a match, and a file named twice, are errors that name them") {
-  TempFolder folder;
+  TestFiles folder;
   folder.write("a", "");
   CHECK(error_of([&] { expand_input_paths({folder.path("*.jsonl")}); }) ==
         "cannot read " + folder.path("*.jsonl") +

@@ -62,13 +62,13 @@ std::string error_of(const std::function<void()>& action) {
 using Lines = std::vector<std::string>;
 
 TEST_CASE("lines end in LF, CRLF or with the file, and blank lines only count") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("a", "one\ntwo\r\n\n  \t\r\nfive\n\nseven");
   CHECK(read_all({path}) == Lines{"1:one", "2:two", "5:five", "7:seven"});
 }
 
 TEST_CASE("a byte order mark is dropped at the start of a file only") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string a = folder.write("a",
                                      "\xef\xbb\xbf"
                                      "one\n\xef\xbb\xbf"
@@ -79,7 +79,7 @@ TEST_CASE("a byte order mark is dropped at the start of a file only") {
 }
 
 TEST_CASE("files are read in order, each counting from line 1 under its own name") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string a = folder.write("a", "1\n2"), b = folder.write("b", ""),
                     c = folder.write("c", "3\n");
   LineSource source({a, b, c});
@@ -91,7 +91,7 @@ TEST_CASE("files are read in order, each counting from line 1 under its own name
 }
 
 TEST_CASE("lines that span the reader's chunks arrive whole") {
-  TempFolder folder;
+  TestFiles folder;
   std::string content;
   std::vector<std::string> expected;
   for (int i = 0; i < 40; ++i) {
@@ -105,7 +105,7 @@ TEST_CASE("lines that span the reader's chunks arrive whole") {
 }
 
 TEST_CASE("compression is told by content: several members and frames, whatever the name") {
-  TempFolder folder;
+  TestFiles folder;
   const Lines expected{"1:one", "2:two", "3:three"};
   CHECK(read_all({folder.write("a.txt", gzip("one\ntw") + gzip("") + gzip("o\nthree"))}) ==
         expected);
@@ -118,7 +118,7 @@ TEST_CASE("compression is told by content: several members and frames, whatever 
 }
 
 TEST_CASE("a line over the limit is marked, cut, and followed by the next line") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string ten = "0123456789";
   const std::string path = folder.write("a", "ab\n" + ten + "\n" + ten + "x\nend");
   CHECK(read_all({path}, 10) == Lines{"1:ab", "2:" + ten, "3:" + ten + "x+", "4:end"});
@@ -131,7 +131,7 @@ TEST_CASE("a line over the limit is marked, cut, and followed by the next line")
 }
 
 TEST_CASE("a named pipe is read like a file") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("pipe");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
   std::thread writer([&] { std::ofstream(path) << "one\ntwo\n"; });
@@ -140,7 +140,7 @@ TEST_CASE("a named pipe is read like a file") {
 }
 
 TEST_CASE("inputs that cannot be read are named with the reason, before any is read") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string good = folder.write("good", "one\n");
   const std::string missing = folder.path("missing");
   CHECK(error_of([&] {
@@ -154,7 +154,7 @@ TEST_CASE("inputs that cannot be read are named with the reason, before any is r
 }
 
 TEST_CASE("corrupt and cut compressed files end in an error that names the file") {
-  TempFolder folder;
+  TestFiles folder;
   std::string text;
   for (int i = 0; i < 5000; ++i) text += fmt::format("line {}\n", i * 7919 % 10007);
   const auto message = [&](const std::string& bytes) {

@@ -32,7 +32,7 @@ std::vector<int64_t> shuffled(int64_t n, uint32_t seed) {
 }  // namespace
 
 TEST_CASE("lines come out in order, whatever the order they came in") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out"), waiting = folder.path("out.waiting");
   for (const std::string& side_file : {waiting, std::string()}) {
     OutputFile output(path, ExistingOutput::kReplace, {});
@@ -48,7 +48,7 @@ TEST_CASE("lines come out in order, whatever the order they came in") {
 }
 
 TEST_CASE("a line that waits is in the side file once it is flushed") {
-  TempFolder folder;
+  TestFiles folder;
   OutputFile output(folder.path("out"), ExistingOutput::kRefuse, {});
   OrderedLines lines(output, folder.path("out.waiting"), 0);
   lines.write(7, line_of(7));
@@ -62,7 +62,7 @@ TEST_CASE("a line that waits is in the side file once it is flushed") {
 TEST_CASE("wherever a run ends, the next one goes on with every line that was flushed") {
   std::mt19937 random(11);
   for (int round = 0; round < 30; ++round) {
-    TempFolder folder;
+    TestFiles folder;
     const std::string path = folder.path("out"), waiting = folder.path("out.waiting");
     const std::vector<int64_t> places = shuffled(60, static_cast<uint32_t>(round));
     const auto n_first = static_cast<size_t>(random() % places.size());
@@ -96,7 +96,7 @@ TEST_CASE("wherever a run ends, the next one goes on with every line that was fl
 }
 
 TEST_CASE("of a side file's damage only the damaged lines are lost") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out");
   folder.write("out.waiting", "3\t" + line_of(3) + "\nno place\n4\t{\"id\":4" +
                                   std::string(9, '\0') + "\n5\t" + line_of(5) + "\n");

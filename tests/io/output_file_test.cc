@@ -25,7 +25,7 @@ std::string error_of(const std::function<void()>& action) {
 }
 
 TEST_CASE("lines are in the file after flush, whole, and not before") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out");
   OutputFile output(path, ExistingOutput::kRefuse, {});
   output.append_line("one");
@@ -39,7 +39,7 @@ TEST_CASE("lines are in the file after flush, whole, and not before") {
 }
 
 TEST_CASE("much output leaves the buffer by itself") {
-  TempFolder folder;
+  TestFiles folder;
   OutputFile output(folder.path("out"), ExistingOutput::kRefuse, {});
   const std::string line(400'000, 'x');
   for (int i = 0; i < 3; ++i) output.append_line(line);
@@ -47,7 +47,7 @@ TEST_CASE("much output leaves the buffer by itself") {
 }
 
 TEST_CASE("an existing result is kept unless it may be replaced, and then until the first flush") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("out", "a night's work\n");
   CHECK(error_of([&] { OutputFile(path, ExistingOutput::kRefuse, {}); }) ==
         path + " exists and is not empty; --resume continues it, --overwrite replaces it");
@@ -67,7 +67,7 @@ TEST_CASE("an existing result is kept unless it may be replaced, and then until 
 }
 
 TEST_CASE("the output may not be an input, by whatever name") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string input = folder.write("in", "{}\n"), link = folder.path("link");
   std::filesystem::create_hard_link(input, link);
   for (const auto existing : {ExistingOutput::kRefuse, ExistingOutput::kReplace}) {
@@ -79,7 +79,7 @@ TEST_CASE("the output may not be an input, by whatever name") {
 }
 
 TEST_CASE("two runs cannot write one output") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out");
   {
     OutputFile first(path, ExistingOutput::kRefuse, {});
@@ -90,7 +90,7 @@ TEST_CASE("two runs cannot write one output") {
 }
 
 TEST_CASE("outputs that cannot be opened are named with the reason") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string nowhere = folder.path("no/such/folder/out");
   CHECK(error_of([&] { OutputFile(nowhere, ExistingOutput::kRefuse, {}); }) ==
         "cannot write " + nowhere + ": No such file or directory");
@@ -117,7 +117,7 @@ TEST_CASE("a full disk and a closed pipe are errors") {
 }
 
 TEST_CASE("an output that is to be continued keeps what it is told to keep") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("out", "one\ntwo\nto");
   bool has_begun_anew = false;
   {
@@ -138,7 +138,7 @@ TEST_CASE("an output that is to be continued keeps what it is told to keep") {
 }
 
 TEST_CASE("a new output begins with an empty file, once, before its first line") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.write("out", "old\n");
   OutputFile output(path, ExistingOutput::kReplace, {});
   int n_begun = 0;
@@ -155,7 +155,7 @@ TEST_CASE("a new output begins with an empty file, once, before its first line")
 }
 
 TEST_CASE("a file that others change under the run is an error, and nothing is written into it") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out");
   const auto after = [&](const std::function<void()>& interfere) {
     std::filesystem::remove(path);
@@ -180,7 +180,7 @@ TEST_CASE("a file that others change under the run is an error, and nothing is w
 }
 
 TEST_CASE("a write that fails half way leaves whole lines only") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path = folder.path("out");
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};

@@ -212,7 +212,7 @@ std::vector<std::string> ids_of(std::vector<std::string> paths, size_t max_line_
 }
 
 TEST_CASE("one bad line stops nothing") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string path =
       folder.write("in", "{\"prompt\":\"x\"}\n{oops\n\n{\"id\":\"" + std::string(2000, 'x') +
                              "\"}\n" + chat_line("", "b") + "\n{\"id\":\"c\",\"prompt\":\"x\"}");
@@ -221,7 +221,7 @@ TEST_CASE("one bad line stops nothing") {
 }
 
 TEST_CASE("an id counts once over all inputs, also when its first line was an error") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string a = folder.write("a",
                                      "{\"id\":\"x\",\"prompt\":\"1\"}\n"
                                      "{\"id\":\"y\",\"prompt\":1}\n"

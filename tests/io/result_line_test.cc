@@ -87,7 +87,7 @@ TEST_CASE("of every line that is written, the id and whether it failed are read 
 }
 
 TEST_CASE("a scan counts whole lines and what is torn behind them") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string two = std::string(kA) + "\n" + kB + "\n";
   const std::string whole = folder.write("whole", two);
   CHECK(scan(whole).ids == Ids{"a", "5!"});
@@ -107,7 +107,7 @@ TEST_CASE("a scan counts whole lines and what is torn behind them") {
 }
 
 TEST_CASE("bytes of zero end what is whole, and lines behind them are counted") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string one = std::string(kA) + "\n";
   const std::string zeros(5000, '\0');
   const std::string tail = folder.write("tail", one + zeros);
@@ -120,7 +120,7 @@ TEST_CASE("bytes of zero end what is whole, and lines behind them are counted") 
 }
 
 TEST_CASE("what no crash leaves is an error that names the line, never cut off") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string one = std::string(kA) + "\n";
   const std::string reason = "no result line of this program: mend or delete it, then resume again";
   const std::string edited = folder.write("edited", one + "# a note\n" + one);
@@ -132,7 +132,7 @@ TEST_CASE("what no crash leaves is an error that names the line, never cut off")
 }
 
 TEST_CASE("lines longer than the scanner's buffers are scanned as others are") {
-  TempFolder folder;
+  TestFiles folder;
   const std::string big = R"({"id":"big","text":")" + std::string(3'000'000, 'x') + "\"}";
   const std::string path = folder.write("big", std::string(kA) + "\n" + big + "\n" + kB + "\n");
   CHECK(scan(path).ids == Ids{"a", "big", "5!"});

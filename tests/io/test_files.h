@@ -11,15 +11,15 @@
 
 namespace prefold {
 
-class TempFolder {
+class TestFiles {
  public:
-  TempFolder() {
+  TestFiles() {
     std::string name = (std::filesystem::temp_directory_path() / "prefold-test-XXXXXX").string();
     path_ = mkdtemp(name.data());
   }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
+  ~TestFiles() { std::filesystem::remove_all(path_); }
+  TestFiles(const TestFiles&) = delete;
+  TestFiles& operator=(const TestFiles&) = delete;
 
   std::string path(const std::string& name) const { return (path_ / name).string(); }
 
