@@ -40,14 +40,11 @@ using ModelIndex = std::unordered_map<std::string, int32_t>;
 
 void add_request(Request& request, const ReadLine& line, const TextModel& text,
                  const RunConfig& config, ModelIndex& models, PreparedJob& job) {
-  const auto idx = static_cast<int32_t>(job.requests.size());
   SamplingParams& params = request.params;
   PreparedRequest prepared;
-  prepared.line_idx = job.n_lines;
+  prepared.line_idx = static_cast<int32_t>(job.n_lines);
+  CHECK(prepared.line_idx == job.n_lines);  // they would not fit memory by far
   prepared.key = request_key(params.seed, config.options.seed, request.id);
-  prepared.id_begin = static_cast<int64_t>(job.ids.size());
-  prepared.id_bytes = static_cast<uint16_t>(request.id.size());
-  CHECK(prepared.id_bytes == request.id.size());  // given ids and paths are far shorter
   const auto [model, is_new] =
       models.emplace(request.model, static_cast<int32_t>(job.model_names.size()));
   if (is_new) job.model_names.push_back(request.model);
@@ -56,10 +53,10 @@ void add_request(Request& request, const ReadLine& line, const TextModel& text,
   prepared.kind = request.kind;
   prepared.id_is_integer = request.id_is_integer;
   prepared.has_seed = params.seed.has_value();
+  LineText kept{request.id, std::move(request.metadata), std::move(request.beside_body), {}};
   std::string* echoed = params.echo ? std::get_if<std::string>(&request.prompt) : nullptr;
-  if (!request.metadata.is_null()) job.rare[idx].metadata = std::move(request.metadata);
-  if (!request.beside_body.is_null()) job.rare[idx].beside_body = std::move(request.beside_body);
-  if (echoed != nullptr) job.rare[idx].echoed_text = std::move(*echoed);
+  if (echoed != nullptr) kept.echoed_text = std::move(*echoed);
+  prepared.text_at = job.texts.add(kept);
 
   const bool same_choices = config.options.sharing == Sharing::kTree && is_greedy(params);
   ParameterSet set;
@@ -70,7 +67,6 @@ void add_request(Request& request, const ReadLine& line, const TextModel& text,
   set.params.max_tokens.reset();
   set.params.seed.reset();
   prepared.parameters = job.parameters.add(std::move(set));
-  job.ids += request.id;
   for (const std::vector<int32_t>& ids : line.prompts) {
     if (!config.options.lora.empty()) job.adapters.push_back(line.adapter);
     prepared.leader = static_cast<int32_t>(job.requests.size());
@@ -92,21 +88,19 @@ LineParts parts_of_line(const PreparedJob& prepared, int32_t request) {
   return {static_cast<int32_t>(first - requests.begin()), static_cast<int32_t>(end - first)};
 }
 
-Request request_of(const PreparedJob& prepared, int32_t request) {
+KeptLine kept_line(const PreparedJob& prepared, int32_t request) {
   const PreparedRequest& r = prepared.requests[request];
+  LineText text = prepared.texts.get(r.text_at);
   Request whole;
-  whole.id = prepared.ids.substr(r.id_begin, r.id_bytes);
+  whole.id = std::move(text.id);
   whole.id_is_integer = r.id_is_integer;
   whole.kind = r.kind;
   whole.params = prepared.parameters_of(request).params;
   whole.embedding = prepared.parameters_of(request).embedding;
   whole.model = prepared.model_names[r.model];
-  const int32_t first = parts_of_line(prepared, request).first;
-  if (const auto rare = prepared.rare.find(first); rare != prepared.rare.end()) {
-    whole.metadata = rare->second.metadata;
-    whole.beside_body = rare->second.beside_body;
-  }
-  return whole;
+  whole.metadata = std::move(text.metadata);
+  whole.beside_body = std::move(text.beside_body);
+  return {std::move(whole), std::move(text.echoed_text)};
 }
 
 PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,

@@ -16,6 +16,7 @@
 #include "plan/prefix_tree.h"
 #include "plan/request.h"
 #include "run/extra_field_counts.h"
+#include "run/line_texts.h"
 #include "run/options.h"
 #include "run/parameter_sets.h"
 #include "run/prompt_store.h"
@@ -24,30 +25,22 @@
 
 namespace prefold {
 
-// A line that will be answered, in 56 bytes: what most lines have in common, or lack, is kept
-// apart. Its prompt is the one of the same index in the store. An embedding line is as many of
-// these as it has inputs, one after another.
+// A line that will be answered, in 48 bytes: what most lines have in common is kept once,
+// what only the result needs in a file. Its prompt is the one of the same index in the store. An
+// embedding line is as many of these as it has inputs, one after another.
 struct PreparedRequest {
-  int64_t line_idx = 0;  // its place among all lines, failed ones included
   uint64_t key = 0;      // request_key of its seed or id
-  int64_t id_begin = 0;  // in PreparedJob::ids
+  int64_t text_at = 0;   // in PreparedJob::texts
+  int32_t line_idx = 0;  // its place among all lines, failed ones included
   int32_t parameters = 0;
   int32_t model = 0;  // index in PreparedJob::model_names
   int32_t max_tokens = 0;
   int32_t leader = -1;  // the request whose answer this one gets: itself, unless it repeats another
   int32_t next_repeat = -1;  // the next request with the same leader, in input order
   int32_t first_sequence = -1;
-  uint16_t id_bytes = 0;
   LineKind kind = LineKind::kShort;
   bool id_is_integer = false;
   bool has_seed = false;
-};
-
-// What few lines have.
-struct RareFields {
-  nlohmann::ordered_json metadata;
-  nlohmann::ordered_json beside_body;
-  std::optional<std::string> echoed_text;  // of a text prompt
 };
 
 struct PreparedJob {
@@ -55,10 +48,9 @@ struct PreparedJob {
   PromptStore prompts;                    // one a request
   std::vector<int32_t> adapters;          // by request, as PrefixTree::adapters
   ParameterSets parameters;
-  std::string ids;                               // of all requests, end to end
-  std::vector<std::string> model_names;          // as written in the lines, each once
-  std::unordered_map<int32_t, RareFields> rare;  // by request
-  int64_t n_lines = 0;                           // requests, failures and finished lines
+  LineTexts texts;
+  std::vector<std::string> model_names;  // as written in the lines, each once
+  int64_t n_lines = 0;                   // requests, failures and finished lines
   ExtraFieldCounts extra_fields;
   std::vector<FileDigest> inputs;  // what was read
   bool is_whole = true;            // all lines were read; else reading was stopped
@@ -82,8 +74,13 @@ struct LineParts {
 LineParts parts_of_line(const PreparedJob& prepared, int32_t request);
 
 // What the result's line is written from: the request as it was read, but without source, prompt,
-// seed and max_tokens.
-Request request_of(const PreparedJob& prepared, int32_t request);
+// seed and max_tokens, and the text of a prompt that is echoed. Throws Error when the temporary
+// file cannot be read.
+struct KeptLine {
+  Request request;
+  std::optional<std::string> echoed_text;
+};
+KeptLine kept_line(const PreparedJob& prepared, int32_t request);
 
 struct PrepareHooks {
   // Called for each line that will have no answer, in input order.

@@ -78,12 +78,11 @@ void build_results(FinishedAnswer answer, const PreparedJob& prepared, const Pre
   Result result = result_of_leader(answer, prepared, tree, tokenizer);
   const std::string decoded_prompt = result.prompt_text;
   for (int32_t i = answer.leader; i >= 0; i = prepared.requests[i].next_repeat) {
-    const auto rare = prepared.rare.find(i);
-    const bool has_text = rare != prepared.rare.end() && rare->second.echoed_text.has_value();
-    result.prompt_text = has_text ? *rare->second.echoed_text : decoded_prompt;
+    const KeptLine line = kept_line(prepared, i);
+    result.prompt_text = line.echoed_text.value_or(decoded_prompt);
     result.usage.cached_tokens =
         i == answer.leader ? cached_tokens(tree, i) : result.usage.prompt_tokens;
-    on_result(i, request_of(prepared, i), result);
+    on_result(i, line.request, result);
   }
 }
 

@@ -10,7 +10,7 @@
 namespace prefold {
 
 // Calls on_result (of an embedding line once for each input) for the leader and then for each
-// request that repeats it, with the request as request_of gives it. Only reads the job, so it may
+// request that repeats it, with the request as kept_line gives it. Only reads the job, so it may
 // run beside the steps.
 void build_results(FinishedAnswer answer, const PreparedJob& prepared, const PrefixTree& tree,
                    const Tokenizer& tokenizer,

@@ -72,7 +72,7 @@ void check_what_is_kept(const JobOutput& output, const PreparedJob& prepared,
     throw Error(fmt::format(
         "cannot resume {}: the request {} needs {} of KV cache, which the run that began the job "
         "had; this one has {}: give it more (--kv-memory)",
-        path, request_of(prepared, i).id, bytes_of(n_blocks), bytes_of(config.n_kv_blocks)));
+        path, kept_line(prepared, i).request.id, bytes_of(n_blocks), bytes_of(config.n_kv_blocks)));
   }
 }
 

@@ -23,24 +23,24 @@ bool TextBuilder::push(const SampledToken& token) {
   const size_t n_old_bytes = text_.size();
   text_ += decoder_.push(token.id);
   n_decoded_ = ids_.size();
-  if (n_tokens() < params_->min_tokens || !ends_with_stop_string(n_old_bytes)) return false;
+  if (n_tokens() <= params_->min_tokens || !ends_with_stop_string(n_old_bytes)) return false;
   end_ = End::kStopString;
   return true;
 }
 
-// Cuts the text at the stop string that begins first, of those that reach into the new text.
+// Cuts the text at the stop string that is complete first, of those that reach into the new text:
+// what a token at a time of one byte each would find. Of two that end together the first one given.
 bool TextBuilder::ends_with_stop_string(size_t n_old_bytes) {
   if (text_.size() == n_old_bytes) return false;
-  size_t best = std::string::npos, best_bytes = 0;
+  size_t begin = 0, end = std::string::npos;
   for (const std::string& stop : params_->stop) {
     const size_t at = text_.find(stop, n_old_bytes - std::min(n_old_bytes, stop.size() - 1));
-    if (at < best) {
-      best = at;
-      best_bytes = stop.size();
-    }
+    if (at == std::string::npos || at + stop.size() >= end) continue;
+    begin = at;
+    end = at + stop.size();
   }
-  if (best == std::string::npos) return false;
-  text_.resize(params_->include_stop_str_in_output ? best + best_bytes : best);
+  if (end == std::string::npos) return false;
+  text_.resize(params_->include_stop_str_in_output ? end : begin);
   return true;
 }
 

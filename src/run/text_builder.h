@@ -18,8 +18,8 @@ class TextBuilder {
               std::span<const int32_t> stop_ids);
 
   // Takes the next token. True if the answer ends with it: a stop token, or a stop string that its
-  // text completes (also one that began in earlier tokens), not before min_tokens. Only the text of
-  // requests with stop strings is made here; everything else is left to finish.
+  // text completes (also one that began in earlier tokens), after min_tokens others. Only the text
+  // of requests with stop strings is made here; everything else is left to finish.
   bool push(const SampledToken& token);
 
   // The answer; call once, when no token follows, on any thread. n_tokens counts all of them, the

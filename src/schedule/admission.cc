@@ -13,7 +13,7 @@ bool Scheduler::admit_ready_sequences(StepPlan& plan) {
   for (auto it = ready_.begin(); it != ready_.end();) {
     if (static_cast<int32_t>(running_.size()) >= limits_.token_budget) return false;
     const int32_t idx = by_node_[*it++];
-    const int32_t node = sequences_[idx].node;
+    const int32_t node = sequence_at(idx).node;
     if (nodes_[node].state == NodeState::kLive) {
       if (!start_sequence(idx, plan)) return false;
     } else if (const std::optional<int32_t> again = next_to_restart(node)) {
@@ -25,10 +25,10 @@ bool Scheduler::admit_ready_sequences(StepPlan& plan) {
 
 // False if the blocks up to its end do not fit.
 bool Scheduler::start_sequence(int32_t idx, StepPlan& plan) {
-  Sequence& sequence = sequences_[idx];
+  Sequence& sequence = sequence_at(idx);
   const int32_t n_blocks = blocks_for(predicted_end(idx), kKvBlockTokens);
   if (!fits(n_blocks - blocks_at_start(sequence.node))) return false;
-  ready_.erase(place_[idx]);
+  ready_.erase(sequence.place);
   sequence.table = start_from(sequence.node, plan);
   sequence.n_computed = prompt_length(sequence);
   sequence.state = SequenceState::kRunning;
@@ -134,7 +134,8 @@ bool Scheduler::admit_node(int32_t node, StepPlan& plan, TokenBudget& budget) {
 }
 
 void Scheduler::draft_node(int32_t node, TokenBudget& budget) {
-  const int32_t n_rows = budget.take_chunk(tree_.nodes[node].depth_end - nodes_[node].n_computed);
+  const int32_t n_rows =
+      budget.take_chunk(tree_.nodes[node].depth_end - started_node(node).n_computed);
   if (n_rows > 0) add_draft({int64_t{node} << 32, true, true, node, n_rows});
 }
 
@@ -153,10 +154,13 @@ bool Scheduler::start_node(int32_t node_idx, int32_t last_end, StepPlan& plan) {
     CHECK(base == tree_node.parent);
     n_admitted_ += static_cast<int32_t>(std::ssize(sequences_of(node_idx)));
   }
-  node.table = start_from(base, plan);
-  node.n_computed = tree_.nodes[base].depth_end;
+  CHECK(node.started == kNone);
+  node.started = started_nodes_.take();
+  StartedNode& started = started_node(node_idx);
+  started.table = start_from(base, plan);
+  started.n_computed = tree_.nodes[base].depth_end;
   if (limits_.policy.lru_prefix_cache) take_cached_blocks(node_idx);
-  CHECK(grow_table(pool_, node.table, blocks_for(tree_node.depth_end, kKvBlockTokens)));
+  CHECK(grow_table(pool_, started.table, blocks_for(tree_node.depth_end, kKvBlockTokens)));
   node.state = NodeState::kPrefilling;
   prefilling_.push_back(node_idx);
   return true;
@@ -191,7 +195,7 @@ void Scheduler::admit_against_all_odds(StepPlan& plan, TokenBudget& budget) {
   int32_t last_end = 0;
   if (!ready_.empty()) {
     const int32_t idx = by_node_[*ready_.begin()];
-    const int32_t node_of_sequence = sequences_[idx].node;
+    const int32_t node_of_sequence = sequence_at(idx).node;
     if (nodes_[node_of_sequence].state == NodeState::kLive) {
       while (!start_sequence(idx, plan)) CHECK(give_up_a_node(node_of_sequence, false));
       return;

@@ -26,28 +26,29 @@ uint64_t content_hash(uint64_t before, TokenSpan tokens) {
 // computed, since its logits are needed; a prompt whose tokens are scored, or whose embedding is a
 // mean, reuses nothing.
 void Scheduler::take_cached_blocks(int32_t node_idx) {
-  Node& node = nodes_[node_idx];
+  const Node& node = nodes_[node_idx];
+  StartedNode& started = started_node(node_idx);
   const TokenSpan tokens = tokens_of(node_idx);
-  if (node.score_top >= 0 || node.sums || node.n_computed > 0) return;
+  if (node.score_top >= 0 || node.sums || started.n_computed > 0) return;
   uint64_t hash = start_of_content(tree_.adapter_of_node(node_idx));
-  while (node.n_computed + kKvBlockTokens < std::ssize(tokens)) {
-    hash = content_hash(hash, tokens.subspan(node.n_computed, kKvBlockTokens));
+  while (started.n_computed + kKvBlockTokens < std::ssize(tokens)) {
+    hash = content_hash(hash, tokens.subspan(started.n_computed, kKvBlockTokens));
     const std::optional<int32_t> block = pool_.take_content(hash);
     if (!block) return;
-    node.table.blocks.push_back(*block);
-    node.n_computed += kKvBlockTokens;
+    started.table.blocks.push_back(*block);
+    started.n_computed += kKvBlockTokens;
   }
 }
 
 // Full blocks of a prompt that this step computes can be found by later steps.
 void Scheduler::offer_computed_blocks(const Draft& draft) {
   if (!draft.is_node) return;
-  const Node& node = nodes_[draft.idx];
+  const StartedNode& started = started_node(draft.idx);
   const TokenSpan tokens = tokens_of(draft.idx);
   uint64_t hash = start_of_content(draft.adapter);
-  for (int32_t i = 0; (i + 1) * kKvBlockTokens <= node.n_computed; ++i) {
+  for (int32_t i = 0; (i + 1) * kKvBlockTokens <= started.n_computed; ++i) {
     hash = content_hash(hash, tokens.subspan(i * kKvBlockTokens, kKvBlockTokens));
-    pool_.set_content(node.table.blocks[i], hash);
+    pool_.set_content(started.table.blocks[i], hash);
   }
 }
 

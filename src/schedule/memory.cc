@@ -17,13 +17,13 @@ bool Scheduler::length_is_open(const SequenceSpec& spec) const {
 int32_t Scheduler::predicted_length(int32_t sequence, int32_t n_sampled) const {
   const SequenceSpec& spec = job_.sequences[sequence];
   if (!length_is_open(spec)) return spec.max_tokens;
-  const int32_t group = group_of_node(tree_, group_nodes_, sequences_[sequence].node);
+  const int32_t group = group_of_node(tree_, group_nodes_, node_of_sequence(sequence));
   return lengths_.predict(group, n_sampled, spec.max_tokens);
 }
 
 // Tokens whose KV the sequence will have in the end. The last sampled token is never computed.
 int32_t Scheduler::predicted_end(int32_t idx) const {
-  const Sequence& sequence = sequences_[idx];
+  const Sequence& sequence = sequence_at(idx);
   return prompt_length(sequence) + std::max(predicted_length(idx, sequence.n_planned) - 1, 0);
 }
 
@@ -38,7 +38,7 @@ int32_t Scheduler::last_end_below(int32_t node) const {
 void Scheduler::reserve_for_running() {
   n_reserved_ = 0;
   for (const int32_t i : running_) {
-    const auto n_held = static_cast<int32_t>(sequences_[i].table.blocks.size());
+    const auto n_held = static_cast<int32_t>(sequence_at(i).table.blocks.size());
     n_reserved_ += std::max(0, blocks_for(predicted_end(i), kKvBlockTokens) - n_held);
   }
 }
@@ -69,7 +69,7 @@ int64_t Scheduler::blocks_waiting_below(int32_t top, int64_t enough) const {
     }
     for (const int32_t s : sequences_of(i)) {
       const SequenceSpec& spec = job_.sequences[s];
-      if (spec.max_tokens <= 1 || sequences_[s].state > SequenceState::kReady) continue;
+      if (spec.max_tokens <= 1 || !waits_to_start(s)) continue;
       const int32_t n_tokens =
           length_is_open(spec) ? std::min(spec.max_tokens, n_likely) : spec.max_tokens;
       n_blocks += blocks_for(node.depth_end + n_tokens - 1, kKvBlockTokens) -
@@ -80,6 +80,12 @@ int64_t Scheduler::blocks_waiting_below(int32_t top, int64_t enough) const {
     ++i;
   }
   return n_blocks;
+}
+
+// Has not sampled yet, or has and waits for blocks.
+bool Scheduler::waits_to_start(int32_t sequence) const {
+  if (started_of_[sequence] < 0) return !has_ended(sequence);
+  return sequence_at(sequence).state != SequenceState::kRunning;
 }
 
 int32_t Scheduler::deepest_live(int32_t node) const {
@@ -97,18 +103,26 @@ BlockTable Scheduler::end_live(int32_t node) {
   CHECK(node != 0 && nodes_[node].state == NodeState::kLive);
   nodes_[node].state = NodeState::kUncomputed;
   live_.erase(node);
-  return std::exchange(nodes_[node].table, {});
+  return take_table(node);
+}
+
+// The same of a node in any state; it has no blocks then.
+BlockTable Scheduler::take_table(int32_t node) {
+  BlockTable table = std::move(started_node(node).table);
+  started_nodes_.give_back(std::exchange(nodes_[node].started, kNone));
+  return table;
 }
 
 // Whether nobody writes behind the node's tokens in its last block: it is held by the node alone,
 // and by those above it that end in the same block.
 bool Scheduler::can_lend_last_block(int32_t node) const {
   const int32_t place = tree_.nodes[node].depth_end / kKvBlockTokens;
-  const int32_t block = nodes_[node].table.blocks.back();
+  const int32_t block = started_node(node).table.blocks.back();
   int32_t n_holders = 0;
   for (int32_t i = node; tree_.nodes[i].depth_end > place * kKvBlockTokens;
        i = tree_.nodes[i].parent) {
-    n_holders += nodes_[i].state == NodeState::kLive && nodes_[i].table.blocks.back() == block;
+    n_holders +=
+        nodes_[i].state == NodeState::kLive && started_node(i).table.blocks.back() == block;
   }
   return pool_.reference_count(block) == n_holders;
 }
@@ -123,15 +137,15 @@ int32_t Scheduler::blocks_at_start(int32_t node) const {
 // The beginning of a dependent's table. The last dependent takes the blocks over.
 BlockTable Scheduler::start_from(int32_t node_idx, StepPlan& plan) {
   if (node_idx == 0) return {};
-  Node& node = nodes_[node_idx];
-  CHECK(node.state == NodeState::kLive && node.n_dependents > 0);
+  CHECK(nodes_[node_idx].state == NodeState::kLive && nodes_[node_idx].n_dependents > 0);
+  const BlockTable& of_node = started_node(node_idx).table;
   const int32_t depth = tree_.nodes[node_idx].depth_end;
   const int32_t n_shared = blocks_at_start(node_idx);
-  BlockTable table = share_table(pool_, node.table, n_shared);
+  BlockTable table = share_table(pool_, of_node, n_shared);
   if (n_shared < blocks_for(depth, kKvBlockTokens)) {
     const int32_t n_rest = depth % kKvBlockTokens;
     CHECK(grow_table(pool_, table, n_shared + 1));
-    plan.copies.push_back({node.table.blocks.back(), table.blocks.back(), n_rest});
+    plan.copies.push_back({of_node.blocks.back(), table.blocks.back(), n_rest});
     counters_.copied_tokens += n_rest;
   }
   drop_dependent(node_idx);
@@ -150,14 +164,13 @@ void Scheduler::drop_dependent(int32_t node_idx) {
 // Makes sure that the sequence's next position has a block, if need be at the cost of the
 // least-computed running sequence. False if the sequence gets no row in this step.
 bool Scheduler::take_block_for_next_row(int32_t idx) {
-  Sequence& sequence = sequences_[idx];
+  Sequence& sequence = sequence_at(idx);
   const int32_t n_wanted = sequence.n_computed / kKvBlockTokens + 1;
   while (!grow_table(pool_, sequence.table, n_wanted)) {
     const int32_t victim =
         *std::min_element(running_.begin(), running_.end(), [&](int32_t a, int32_t b) {
-          if (sequences_[a].n_planned != sequences_[b].n_planned) {
-            return sequences_[a].n_planned < sequences_[b].n_planned;
-          }
+          const int32_t n_a = sequence_at(a).n_planned, n_b = sequence_at(b).n_planned;
+          if (n_a != n_b) return n_a < n_b;
           return order_of_sequence(a) > order_of_sequence(b);
         });
     if (running_.size() > 1) {
@@ -171,11 +184,11 @@ bool Scheduler::take_block_for_next_row(int32_t idx) {
 }
 
 void Scheduler::yield(int32_t idx) {
-  Sequence& sequence = sequences_[idx];
+  Sequence& sequence = sequence_at(idx);
   release_table(pool_, sequence.table);
   sequence.n_computed = 0;
   sequence.state = SequenceState::kReady;
-  ready_.insert(place_[idx]);
+  ready_.insert(sequence.place);
   std::erase(running_, idx);
   ++nodes_[sequence.node].n_dependents;
   ++counters_.n_yields;

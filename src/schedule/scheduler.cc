@@ -31,28 +31,25 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
       group_nodes_(prefix_groups(tree_, LengthDistribution::kEnough)),
       lengths_(prior_of(job, group_nodes_.size())),
       nodes_(tree_.nodes.size()),
-      sequences_(job.sequences.size()),
+      started_of_(job.sequences.size(), kNone),
       by_node_(job.sequences.size()),
-      place_(job.sequences.size()),
       first_by_node_(tree_.nodes.size() + 1, 0),
       reaches_(tree_.nodes.size()) {
   CHECK(limits.token_budget > 0);
   CHECK(!limits.policy.padded_prefill || !limits.policy.chunked_prefill);
-  for (size_t i = 0; i < sequences_.size(); ++i) {
-    const SequenceSpec& spec = job.sequences[i];
-    sequences_[i].node = tree_.node_of_prompt[spec.prompt];
-    CHECK(!job.prompts[spec.prompt].empty());
-    CHECK(blocks_for(prompt_length(sequences_[i]) + spec.max_tokens, kKvBlockTokens) <=
+  for (const SequenceSpec& spec : job.sequences) {
+    const int64_t n_prompt = std::ssize(job.prompts[spec.prompt]);
+    CHECK(n_prompt > 0);
+    CHECK(blocks_for(static_cast<int32_t>(n_prompt) + spec.max_tokens, kKvBlockTokens) <=
           limits.n_blocks);
   }
   std::iota(by_node_.begin(), by_node_.end(), 0);
   std::stable_sort(by_node_.begin(), by_node_.end(),
-                   [&](int32_t a, int32_t b) { return sequences_[a].node < sequences_[b].node; });
-  for (size_t p = 0; p < by_node_.size(); ++p) {
-    place_[by_node_[p]] = static_cast<int32_t>(p);
-    const int32_t node = sequences_[by_node_[p]].node;
+                   [&](int32_t a, int32_t b) { return node_of_sequence(a) < node_of_sequence(b); });
+  for (const int32_t i : by_node_) {
+    const int32_t node = node_of_sequence(i);
     ++first_by_node_[node + 1];
-    const SequenceSpec& spec = job.sequences[by_node_[p]];
+    const SequenceSpec& spec = job.sequences[i];
     if (spec.max_tokens > 1) ++nodes_[node].n_dependents;
     const int32_t n_prompt = tree_.nodes[node].depth_end;
     const int32_t n_most = n_prompt + std::max(spec.max_tokens - 1, 0);
@@ -63,12 +60,13 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
   std::partial_sum(first_by_node_.begin(), first_by_node_.end(), first_by_node_.begin());
   for (size_t prompt = 0; prompt < job.score_top.size(); ++prompt) {
     Node& node = nodes_[tree_.node_of_prompt[prompt]];
-    node.score_top = std::max(node.score_top, job.score_top[prompt]);
+    CHECK(job.score_top[prompt] <= INT8_MAX);
+    node.score_top = std::max(node.score_top, static_cast<int8_t>(job.score_top[prompt]));
   }
   for (size_t prompt = 0; prompt < job.embeds.size(); ++prompt) {
     Node& node = nodes_[tree_.node_of_prompt[prompt]];
-    node.embeds |= job.embeds[prompt];
-    node.sums |= job.embeds[prompt] && job.pooling == Pooling::kMean;
+    node.embeds = node.embeds || job.embeds[prompt];
+    node.sums = node.sums || (job.embeds[prompt] && job.pooling == Pooling::kMean);
   }
   // Children come after their parents, so a backward pass sees them first.
   for (int32_t i = static_cast<int32_t>(nodes_.size()) - 1; i > 0; --i) {
@@ -77,11 +75,15 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
     reaches_[parent].most = std::max(reaches_[parent].most, reaches_[i].most);
     reaches_[parent].sure = std::max(reaches_[parent].sure, reaches_[i].sure);
-    nodes_[parent].sums |= nodes_[i].sums;
+    nodes_[parent].sums = nodes_[parent].sums || nodes_[i].sums;
   }
   nodes_[0].state = NodeState::kLive;
   nodes_[0].computed_before = true;
   first_unstarted_node_ = 1;
+}
+
+int32_t Scheduler::node_of_sequence(int32_t sequence) const {
+  return tree_.node_of_prompt[job_.sequences[sequence].prompt];
 }
 
 int32_t Scheduler::prompt_length(const Sequence& sequence) const {
@@ -91,15 +93,15 @@ int32_t Scheduler::prompt_length(const Sequence& sequence) const {
 // A running sequence lacks the KV of everything up to its last sampled token, whose row gives the
 // next sample: one row when it decodes, more when it comes back after a yield.
 int32_t Scheduler::rows_wanted(const Sequence& sequence) const {
-  const SequenceSpec& spec = job_.sequences[&sequence - sequences_.data()];
+  const SequenceSpec& spec = job_.sequences[sequence.idx];
   if (sequence.n_planned >= spec.max_tokens) return 0;
   return prompt_length(sequence) + sequence.n_planned - sequence.n_computed;
 }
 
 // A node comes before the sequences that end at it, these before its children.
 int64_t Scheduler::order_of_sequence(int32_t sequence) const {
-  const int32_t node = sequences_[sequence].node;
-  return (int64_t{node} << 32) + 1 + (place_[sequence] - first_by_node_[node]);
+  const Sequence& s = sequence_at(sequence);
+  return (int64_t{s.node} << 32) + 1 + (s.place - first_by_node_[s.node]);
 }
 
 std::span<const int32_t> Scheduler::sequences_of(int32_t node) const {
@@ -139,7 +141,7 @@ StepPlan Scheduler::next_step() {
   }
 
   std::erase_if(drafts_, [&](const Draft& draft) {  // drafted, then yielded
-    return !draft.is_node && sequences_[draft.idx].state != SequenceState::kRunning;
+    return !draft.is_node && sequence_at(draft.idx).state != SequenceState::kRunning;
   });
   std::sort(drafts_.begin(), drafts_.end(), [](const Draft& a, const Draft& b) {
     return a.adapter != b.adapter ? a.adapter < b.adapter : a.order < b.order;
@@ -166,7 +168,7 @@ StepPlan Scheduler::next_step() {
 }
 
 void Scheduler::add_draft(Draft draft) {
-  draft.adapter = tree_.adapter_of_node(draft.is_node ? draft.idx : sequences_[draft.idx].node);
+  draft.adapter = tree_.adapter_of_node(draft.is_node ? draft.idx : sequence_at(draft.idx).node);
   drafts_.push_back(draft);
 }
 
@@ -174,7 +176,8 @@ void Scheduler::add_draft(Draft draft) {
 void Scheduler::stop_admitting() {
   stopping_ = true;
   for (const int32_t i : prefilling_) {
-    release_table(pool_, nodes_[i].table);
+    BlockTable table = take_table(i);
+    release_table(pool_, table);
     nodes_[i].state = NodeState::kUncomputed;
   }
   prefilling_.clear();
@@ -183,7 +186,7 @@ void Scheduler::stop_admitting() {
 void Scheduler::draft_decodes(TokenBudget& budget) {
   const std::vector<int32_t> candidates = running_;  // yields change running_
   for (int32_t i : candidates) {
-    const Sequence& sequence = sequences_[i];
+    const Sequence& sequence = sequence_at(i);
     if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) != 1) continue;
     if (budget.empty()) break;
     if (!take_block_for_next_row(i)) continue;
@@ -194,7 +197,7 @@ void Scheduler::draft_decodes(TokenBudget& budget) {
 void Scheduler::draft_chunks(TokenBudget& budget) {
   const std::vector<int32_t> candidates = running_;
   for (int32_t i : candidates) {
-    Sequence& sequence = sequences_[i];
+    Sequence& sequence = sequence_at(i);
     if (sequence.state != SequenceState::kRunning || rows_wanted(sequence) <= 1) continue;
     if (budget.empty() || !take_block_for_next_row(i)) continue;
     const int32_t n_wanted = rows_wanted(sequence);
@@ -207,7 +210,7 @@ void Scheduler::draft_chunks(TokenBudget& budget) {
     add_draft({order_of_sequence(i), false, true, i, n_rows});
   }
   for (int32_t i : prefilling_) {
-    const int32_t n_rows = budget.take_chunk(tree_.nodes[i].depth_end - nodes_[i].n_computed);
+    const int32_t n_rows = budget.take_chunk(tree_.nodes[i].depth_end - started_node(i).n_computed);
     if (n_rows > 0) add_draft({int64_t{i} << 32, true, true, i, n_rows});
   }
 }
@@ -255,12 +258,13 @@ void Scheduler::add_padding(StepPlan& plan) {
 }
 
 void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& flight) {
-  Node& node = nodes_[draft.idx];
+  const Node& node = nodes_[draft.idx];
+  StartedNode& started = started_node(draft.idx);
   const TokenSpan tokens = tokens_of(draft.idx);
-  add_span(node.table, node.n_computed, draft.n_rows, plan);
+  add_span(started.table, started.n_computed, draft.n_rows, plan);
   const int32_t depth_begin = tree_.nodes[draft.idx].depth_begin;
   for (int32_t i = 0; i < draft.n_rows; ++i) {
-    const int32_t position = node.n_computed + i;
+    const int32_t position = started.n_computed + i;
     const int32_t row = plan.n_rows();
     add_row(tokens[position], -1, position, plan);
     const bool next_is_here = position + 1 < tree_.nodes[draft.idx].depth_end;
@@ -272,14 +276,14 @@ void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& fli
   }
   // Tokens of ancestors that were given up, or of this node if it was, are computed once more.
   const int32_t first_new = node.computed_before ? tree_.nodes[draft.idx].depth_end : depth_begin;
-  const int32_t n_again = std::clamp(first_new - node.n_computed, 0, draft.n_rows);
+  const int32_t n_again = std::clamp(first_new - started.n_computed, 0, draft.n_rows);
   counters_.recomputed_rows += n_again;
   counters_.prefill_rows += draft.n_rows - n_again;
-  node.n_computed += draft.n_rows;
-  if (node.sums && !node.computed_before && node.n_computed > depth_begin) {
+  started.n_computed += draft.n_rows;
+  if (node.sums && !node.computed_before && started.n_computed > depth_begin) {
     add_sum(draft.idx, plan.n_rows() - draft.n_rows, plan);
   }
-  if (node.n_computed == tree_.nodes[draft.idx].depth_end) {
+  if (started.n_computed == tree_.nodes[draft.idx].depth_end) {
     complete_node(draft.idx, plan, flight);
   }
 }
@@ -288,7 +292,7 @@ void Scheduler::emit_node_rows(const Draft& draft, StepPlan& plan, InFlight& fli
 // computed once more, behind it, go into its sum. That starts from its parent's.
 void Scheduler::add_sum(int32_t node_idx, int32_t first_row, StepPlan& plan) {
   const PrefixNode& tree_node = tree_.nodes[node_idx];
-  const int32_t n_own = nodes_[node_idx].n_computed - tree_node.depth_begin;
+  const int32_t n_own = started_node(node_idx).n_computed - tree_node.depth_begin;
   const int32_t n_rows = std::min(n_own, plan.n_rows() - first_row);
   int32_t from = SumRows::kFromZero;
   if (n_rows < n_own) {
@@ -336,16 +340,17 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
       free_sums_later_.push_back(sums_.at(node_idx).slot);
       sums_.erase(node_idx);
     }
-    for (int32_t i : sequences_of(node_idx)) {
+    for (int32_t place = first_by_node_[node_idx]; place < first_by_node_[node_idx + 1]; ++place) {
+      const int32_t i = by_node_[place];
       if (job_.sequences[i].max_tokens == 0) {
         flight.ended_unsampled.push_back(i);
         continue;
       }
-      sequences_[i].n_predicted = predicted_length(i, 0);
+      Sequence& sequence = start_sampling(place);
       add_sample(i, row, plan, flight);
       if (job_.sequences[i].max_tokens > 1) {
-        sequences_[i].state = SequenceState::kReady;
-        ready_.insert(place_[i]);
+        sequence.state = SequenceState::kReady;
+        ready_.insert(place);
       }
     }
     const int32_t depth_end = tree_.nodes[node_idx].depth_end;
@@ -364,8 +369,19 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
   }
 }
 
+Scheduler::Sequence& Scheduler::start_sampling(int32_t place) {
+  const int32_t idx = by_node_[place];
+  started_of_[idx] = sequences_.take();
+  Sequence& sequence = sequence_at(idx);
+  sequence.idx = idx;
+  sequence.node = node_of_sequence(idx);
+  sequence.place = place;
+  sequence.n_predicted = predicted_length(idx, 0);
+  return sequence;
+}
+
 void Scheduler::emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight& flight) {
-  Sequence& sequence = sequences_[draft.idx];
+  Sequence& sequence = sequence_at(draft.idx);
   const TokenSpan prompt = tokens_of(sequence.node);
   const int32_t n_prompt = static_cast<int32_t>(prompt.size());
   const int32_t last_position = n_prompt + sequence.n_planned - 1;
@@ -390,7 +406,7 @@ void Scheduler::emit_sequence_rows(const Draft& draft, StepPlan& plan, InFlight&
 }
 
 void Scheduler::add_sample(int32_t sequence_idx, int32_t row, StepPlan& plan, InFlight& flight) {
-  Sequence& sequence = sequences_[sequence_idx];
+  Sequence& sequence = sequence_at(sequence_idx);
   if (sequence.slot < 0) {
     if (free_slots_.empty()) {
       sequence.slot = n_slots_++;
@@ -420,8 +436,8 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
   }
   for (size_t i = 0; i < flight.sample_sequences.size(); ++i) {
     const int32_t idx = flight.sample_sequences[i];
-    Sequence& sequence = sequences_[idx];
-    if (sequence.state == SequenceState::kEnded) continue;  // stopped while this step was in flight
+    if (has_ended(idx)) continue;  // stopped while this step was in flight
+    Sequence& sequence = sequence_at(idx);
     sequence.sampled.push_back(result.samples[i].id);
     const bool stopped = sink.on_token(idx, result.samples[i]);
     if (stopped ||
@@ -435,35 +451,40 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
     }
   }
   for (int32_t idx : flight.ended_unsampled) end_sequence(idx, false, sink);
-  std::erase_if(running_, [&](int32_t i) { return sequences_[i].state == SequenceState::kEnded; });
+  std::erase_if(running_, [&](int32_t i) { return has_ended(i); });
   if (in_flight_.empty()) release_finished_nodes();
 }
 
 void Scheduler::release_finished_nodes() {
-  for (int32_t node : release_later_) release_table(pool_, nodes_[node].table);
+  for (int32_t node : release_later_) {
+    BlockTable table = take_table(node);
+    release_table(pool_, table);
+  }
   release_later_.clear();
 }
 
 void Scheduler::end_sequence(int32_t idx, bool stopped, StepSink& sink) {
-  Sequence& sequence = sequences_[idx];
-  const SequenceSpec& spec = job_.sequences[idx];
-  if (sequence.state == SequenceState::kReady) {
-    ready_.erase(place_[idx]);
-    drop_dependent(sequence.node);
-  }
-  release_table(pool_, sequence.table);
-  if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
-  if (!spec.params->ignore_eos && spec.max_tokens > 0) {
-    const int32_t n_tokens = static_cast<int32_t>(sequence.sampled.size());
-    lengths_.observe(group_of_node(tree_, group_nodes_, sequence.node), n_tokens, !stopped);
-    if (length_is_open(spec)) {
-      ++counters_.n_predicted;
-      counters_.prediction_error_tokens += std::abs(sequence.n_predicted - n_tokens);
-      counters_.n_under_predicted += sequence.n_predicted < n_tokens;
+  if (started_of_[idx] != kNone) {
+    Sequence& sequence = sequence_at(idx);
+    const SequenceSpec& spec = job_.sequences[idx];
+    if (sequence.state == SequenceState::kReady) {
+      ready_.erase(sequence.place);
+      drop_dependent(sequence.node);
     }
+    release_table(pool_, sequence.table);
+    free_slots_.push_back(sequence.slot);
+    if (!spec.params->ignore_eos) {
+      const int32_t n_tokens = static_cast<int32_t>(sequence.sampled.size());
+      lengths_.observe(group_of_node(tree_, group_nodes_, sequence.node), n_tokens, !stopped);
+      if (length_is_open(spec)) {
+        ++counters_.n_predicted;
+        counters_.prediction_error_tokens += std::abs(sequence.n_predicted - n_tokens);
+        counters_.n_under_predicted += sequence.n_predicted < n_tokens;
+      }
+    }
+    sequences_.give_back(started_of_[idx]);
   }
-  sequence.state = SequenceState::kEnded;
-  sequence.sampled = std::vector<int32_t>();  // with its memory, which = {} would keep
+  started_of_[idx] = kHasEnded;
   ++n_ended_;
   sink.on_end(idx);
 }

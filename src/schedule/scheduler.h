@@ -34,6 +34,7 @@
 #include "plan/segments.h"
 #include "plan/step_plan.h"
 #include "schedule/job.h"
+#include "schedule/recycled.h"
 #include "schedule/token_budget.h"
 
 namespace prefold {
@@ -77,7 +78,7 @@ class Scheduler {
 
   // Every sequence has ended; after stop_admitting, every one that ran.
   bool done() const {
-    return n_ended_ == static_cast<int32_t>(sequences_.size()) || (stopping_ && running_.empty());
+    return n_ended_ == static_cast<int32_t>(started_of_.size()) || (stopping_ && running_.empty());
   }
 
   // From the next step on no prompt is computed and no sequence started: those that decode go on to
@@ -96,26 +97,34 @@ class Scheduler {
   const LengthPredictor& lengths() const { return lengths_; }
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
   std::span<const int32_t> running() const { return running_; }  // sequences
-  int32_t n_sampled(int32_t sequence) const {
-    return static_cast<int32_t>(sequences_[sequence].sampled.size());
+  int32_t n_sampled(int32_t running) const {
+    return static_cast<int32_t>(sequence_at(running).sampled.size());
   }
 
  private:
   enum class NodeState : uint8_t { kUncomputed, kPrefilling, kLive };
+  static constexpr int32_t kNone = -1;
+  static constexpr int32_t kHasEnded = -2;
   struct Node {
+    int32_t n_dependents = 0;  // children and sequences that have yet to start from it
+    int32_t started = kNone;   // its place in started_nodes_, while it has blocks
+    int8_t score_top = -1;     // the most that a prompt below asks for
     NodeState state = NodeState::kUncomputed;
-    bool computed_before = false;  // first tokens, scores and sums have been taken
-    bool embeds = false;           // a prompt that ends here wants an embedding
-    bool sums = false;             // one that ends here or below wants the mean of its rows
-    int32_t n_dependents = 0;      // children and sequences that have yet to start from it
-    int32_t n_computed = 0;        // positions whose KV is in the table
-    int32_t score_top = -1;        // the most that a prompt below asks for
+    bool computed_before : 1 = false;  // first tokens, scores and sums have been taken
+    bool embeds : 1 = false;           // a prompt that ends here wants an embedding
+    bool sums : 1 = false;             // one that ends here or below wants the mean of its rows
+  };
+  struct StartedNode {
+    int32_t n_computed = 0;  // positions whose KV is in the table
     BlockTable table;
   };
-  enum class SequenceState : uint8_t { kWaiting, kReady, kRunning, kEnded };
+  enum class SequenceState : uint8_t { kSampled, kReady, kRunning };
+  // One that has been planned to sample, and has not ended.
   struct Sequence {
-    SequenceState state = SequenceState::kWaiting;
+    SequenceState state = SequenceState::kSampled;
+    int32_t idx = 0;
     int32_t node = 0;
+    int32_t place = 0;  // in by_node_
     int32_t slot = -1;
     int32_t n_planned = 0;    // samples planned, committed or not
     int32_t n_computed = 0;   // positions whose KV is in the table
@@ -173,6 +182,7 @@ class Scheduler {
   void reserve_for_running();
   void reserve_for_prefilling();
   int64_t blocks_waiting_below(int32_t node, int64_t enough) const;
+  bool waits_to_start(int32_t sequence) const;
   int32_t predicted_end(int32_t sequence) const;
   int32_t last_end_below(int32_t node) const;
   int32_t blocks_at_start(int32_t node) const;
@@ -182,6 +192,7 @@ class Scheduler {
   BlockTable start_from(int32_t node, StepPlan& plan);
   void set_live(int32_t node);
   BlockTable end_live(int32_t node);
+  BlockTable take_table(int32_t node);
   int32_t deepest_live(int32_t node) const;
   bool take_block_for_next_row(int32_t sequence);
   void drop_dependent(int32_t node);
@@ -207,6 +218,15 @@ class Scheduler {
   int32_t prompt_length(const Sequence& sequence) const;
   int32_t rows_wanted(const Sequence& sequence) const;
   int64_t order_of_sequence(int32_t sequence) const;
+  int32_t node_of_sequence(int32_t sequence) const;
+  Sequence& start_sampling(int32_t place);
+  bool has_ended(int32_t sequence) const { return started_of_[sequence] == kHasEnded; }
+  Sequence& sequence_at(int32_t sequence) { return sequences_[started_of_[sequence]]; }
+  const Sequence& sequence_at(int32_t sequence) const { return sequences_[started_of_[sequence]]; }
+  StartedNode& started_node(int32_t node) { return started_nodes_[nodes_[node].started]; }
+  const StartedNode& started_node(int32_t node) const {
+    return started_nodes_[nodes_[node].started];
+  }
   std::span<const int32_t> sequences_of(int32_t node) const;
   TokenSpan tokens_of(int32_t node) const;
 
@@ -217,9 +237,10 @@ class Scheduler {
   std::vector<int32_t> group_nodes_;  // plan/prefix_groups.h
   LengthPredictor lengths_;           // by group
   std::vector<Node> nodes_;
-  std::vector<Sequence> sequences_;
-  std::vector<int32_t> by_node_;  // sequences ordered by node; place_ is the inverse
-  std::vector<int32_t> place_;
+  Recycled<StartedNode> started_nodes_;
+  std::vector<int32_t> started_of_;  // by sequence: its place in sequences_, kNone or kHasEnded
+  Recycled<Sequence> sequences_;
+  std::vector<int32_t> by_node_;        // sequences ordered by node
   std::vector<int32_t> first_by_node_;  // n_nodes + 1 offsets into by_node_
   // How long sequences at and below a node can become.
   struct Reach {

@@ -132,21 +132,21 @@ TEST_CASE("what a result line needs is kept") {
   REQUIRE(prepared.job.requests.size() == 4);
   CHECK(prepared.failures.size() == 1);
   CHECK(prepared.job.n_lines == 5);
-  const Request first = request_of(prepared.job, 0);
+  const Request first = kept_line(prepared.job, 0).request;
   CHECK(first.id == "5");
   CHECK(first.id_is_integer);
   CHECK(first.metadata.dump() == R"({"a":[1,2.5]})");
   CHECK(first.params.stop == std::vector<std::string>{"x"});
-  CHECK(prepared.job.rare.at(0).echoed_text == "ab");
-  const Request second = request_of(prepared.job, 1);
+  CHECK(kept_line(prepared.job, 0).echoed_text == "ab");
+  const Request second = kept_line(prepared.job, 1).request;
   CHECK(second.id == "c");
   CHECK(second.kind == LineKind::kOpenAiCompletion);
   CHECK(second.model == "m");
   CHECK(second.metadata.is_null());
   CHECK(prepared.job.requests[2].parameters == prepared.job.requests[0].parameters);
-  CHECK(request_of(prepared.job, 2).id.ends_with(":3"));
+  CHECK(kept_line(prepared.job, 2).request.id.ends_with(":3"));
   CHECK(prepared.job.requests[3].line_idx == 4);
-  CHECK_FALSE(prepared.job.rare.contains(3));  // its text is decoded from the ids
+  CHECK_FALSE(kept_line(prepared.job, 3).echoed_text);  // its text is decoded from the ids
 }
 
 TEST_CASE("an id that was used before fails, also where the earlier line had failed") {
@@ -188,10 +188,9 @@ TEST_CASE("100,000 prompts: everything is found, and a line takes little memory"
   CHECK(prepared.n_lines_told == kPrompts);
   CHECK(prepared.n_tokens_told == int64_t{kPrompts} * (kPrefix + 1));
   CHECK(prepared.job.parameters.size() == 1);
-  CHECK(prepared.job.rare.empty());
   CHECK(prefix_stats(prepared.tree).n_tree_tokens == std::ssize(distinct) + kPrompts / 2);
   for (int32_t i = 0; i < kPrompts; ++i) {
     REQUIRE(prepared.job.requests[i].leader == i / 2 * 2);
   }
-  CHECK(sizeof(PreparedRequest) == 56);
+  CHECK(sizeof(PreparedRequest) == 48);
 }

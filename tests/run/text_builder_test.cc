@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <numeric>
+
 using namespace prefold;
 
 namespace {
@@ -82,23 +84,66 @@ TEST_CASE("include_stop_str_in_output keeps the stop string and nothing behind i
   CHECK(builder.finish().text == "xSTOP");
 }
 
-TEST_CASE("of several stop strings the one that begins first counts") {
-  const Tokenizer tokenizer = toy_tokenizer({"a-b-c"});
-  SamplingParams params;
-  params.stop = {"c", "b-", "-c"};
-  TextBuilder builder(tokenizer, params, kStopIds);
-  CHECK(push_all(builder, {1}) == 1);
-  CHECK(builder.finish().text == "a-");
+TEST_CASE("of several stop strings the one that is complete first counts, however tokens are cut") {
+  const auto text_with = [](const std::vector<std::string>& pieces,
+                            const std::vector<std::string>& stop, bool include = false) {
+    const Tokenizer tokenizer = toy_tokenizer(pieces);
+    SamplingParams params;
+    params.stop = stop;
+    params.include_stop_str_in_output = include;
+    TextBuilder builder(tokenizer, params, kStopIds);
+    std::vector<int32_t> ids(pieces.size());
+    std::iota(ids.begin(), ids.end(), 1);
+    push_all(builder, ids);
+    return builder.finish().text;
+  };
+  const std::vector<std::vector<std::string>> cuts = {
+      {"a-b-c"}, {"a", "-b", "-", "c"}, {"a-b", "-c"}, {"a-", "b-c"}};
+  for (const std::vector<std::string>& pieces : cuts) {
+    CHECK(text_with(pieces, {"c", "b-", "-c"}) == "a-");
+    CHECK(text_with(pieces, {"a-b-c", "-b"}) == "a");  // begins later, is complete earlier
+    CHECK(text_with(pieces, {"a-b-c", "-b"}, true) == "a-b");
+    CHECK(text_with(pieces, {"b-", "-b-"}) == "a-");  // complete together: the first given
+    CHECK(text_with(pieces, {"-b-", "b-"}) == "a");
+  }
 }
 
-TEST_CASE("stop strings do not count before min_tokens") {
-  const Tokenizer tokenizer = toy_tokenizer({"a", "STOP"});
+TEST_CASE("stop strings count only when completed after min_tokens tokens") {
+  const Tokenizer tokenizer = toy_tokenizer({"a", "STOP", "ST", "OP"});
   SamplingParams params;
   params.stop = {"STOP"};
   params.min_tokens = 3;
   TextBuilder builder(tokenizer, params, kStopIds);
   CHECK(push_all(builder, {1, 2, 1, 2, 1}) == 4);
   CHECK(builder.finish().text == "aSTOPa");
+  params.min_tokens = 2;  // completed by the second token: too early
+  TextBuilder early(tokenizer, params, kStopIds);
+  CHECK(push_all(early, {1, 2, 1, 1}) == 4);
+  CHECK(early.finish().text == "aSTOPaa");
+  TextBuilder across(tokenizer, params, kStopIds);  // begun before, completed by the third
+  CHECK(push_all(across, {1, 3, 4, 1}) == 3);
+  CHECK(across.finish().text == "a");
+}
+
+TEST_CASE("a stop string whose character is split over tokens is found when that is whole") {
+  // The byte-level alphabet spells e2 82 ac (the euro sign) as three characters.
+  const Tokenizer tokenizer = toy_tokenizer({"x\u00e2", "\u0124", "\u00ac!", "a"});
+  SamplingParams params;
+  params.stop = {"\u20ac"};
+  params.logprobs = 0;
+  params.return_token_ids = true;
+  TextBuilder builder(tokenizer, params, kStopIds);
+  CHECK(push_all(builder, {4, 1, 2, 3, 4}) == 4);
+  const Choice choice = builder.finish();
+  CHECK(choice.text == "ax");
+  CHECK(choice.finish_reason == FinishReason::kStop);
+  // Ids and log-probabilities are those of all tokens that were sampled, also behind the cut.
+  CHECK(choice.token_ids == std::vector<int32_t>{4, 1, 2, 3});
+  CHECK(choice.logprobs.size() == 4);
+  params.include_stop_str_in_output = true;
+  TextBuilder included(tokenizer, params, kStopIds);
+  push_all(included, {4, 1, 2, 3, 4});
+  CHECK(included.finish().text == "ax\u20ac");
 }
 
 TEST_CASE("a character split over tokens appears whole, and a broken one as U+FFFD") {
