@@ -1,13 +1,15 @@
 #include "report/merged_report.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 #include "base/error.h"
+#include "report/merged_histograms.h"
 #include "report/report.h"
 
 namespace prefold {
@@ -62,6 +64,16 @@ class Reports {
     });
     return ratio(total, weights);
   }
+  // The texts that there are, each once.
+  std::string texts(const std::string& key) const {
+    std::vector<std::string> found;
+    for (const ShardReport& shard : shards_) {
+      const Json value = shard.report.value(Pointer("/" + key), Json());
+      if (!value.is_string()) continue;
+      if (std::find(found.begin(), found.end(), value) == found.end()) found.push_back(value);
+    }
+    return fmt::format("{}", fmt::join(found, ", "));
+  }
   // The value that all have; null if they differ. Of an object, key by key.
   Json common(const std::string& key) const {
     const Pointer pointer("/" + key);
@@ -106,99 +118,6 @@ Json most_of(const Reports& reports, const std::string& object,
   return json;
 }
 
-// Latencies are counted from each shard's own first step.
-Json durations(const Reports& reports, const std::string& key) {
-  Json least;
-  reports.each(key + "/min", [&](const Json& value, const Json& report) {
-    if (report.value(Pointer("/" + key + "/count"), int64_t{0}) == 0) return;
-    least = least.is_null() ? value : std::min(least, value);
-  });
-  return {{"count", reports.sum(key + "/count")},
-          {"mean", reports.mean(key + "/mean", key + "/count")},
-          {"min", least.is_null() ? Json(0.0) : least},
-          {"p50", nullptr},
-          {"p90", nullptr},
-          {"p99", nullptr},
-          {"max", reports.most(key + "/max")}};
-}
-
-Json histogram(std::span<const ShardReport> shards) {
-  Json buckets = Json::array();
-  for (const ShardReport& shard : shards) {
-    const Json own = shard.report.value(Pointer("/steps/tokens_per_step/histogram"), Json::array());
-    for (size_t i = 0; i < own.size(); ++i) {
-      if (i == buckets.size()) {
-        buckets.push_back(own[i]);
-      } else {
-        buckets[i]["steps"] =
-            buckets[i].value("steps", int64_t{0}) + own[i].value("steps", int64_t{0});
-      }
-    }
-  }
-  return buckets;
-}
-
-// Adds up equally long arrays of lengths and of answers that have them.
-class Lengths {
- public:
-  void add(const Json& lengths) {
-    const auto array = [&](const char* name) {
-      return lengths.value(name, std::vector<int64_t>());
-    };
-    const std::vector<int64_t> tokens = array("tokens");
-    const std::vector<int64_t> stopped = array("stopped");
-    const std::vector<int64_t> cut_off = array("cut_off");
-    for (size_t i = 0; i < tokens.size() && i < stopped.size() && i < cut_off.size(); ++i) {
-      counts_[tokens[i]].first += stopped[i];
-      counts_[tokens[i]].second += cut_off[i];
-    }
-  }
-  void write(Json& json) const {
-    json["tokens"] = json["stopped"] = json["cut_off"] = Json::array();
-    for (const auto& [tokens, count] : counts_) {
-      json["tokens"].push_back(tokens);
-      json["stopped"].push_back(count.first);
-      json["cut_off"].push_back(count.second);
-    }
-  }
-  int64_t n_answers() const {
-    int64_t n = 0;
-    for (const auto& [tokens, count] : counts_) n += count.first + count.second;
-    return n;
-  }
-
- private:
-  std::map<int64_t, std::pair<int64_t, int64_t>> counts_;
-};
-
-// As one run would have written it, so that it can be a --length-prior.
-Json output_lengths(std::span<const ShardReport> shards) {
-  constexpr size_t kMaxGroups = 256;
-  Lengths job;
-  std::map<std::string, Lengths> groups;
-  for (const ShardReport& shard : shards) {
-    const Json lengths = shard.report.value("output_lengths", Json::object());
-    job.add(lengths);
-    for (const Json& group : lengths.value("groups", Json::array())) {
-      groups[group.value("prefix", "")].add(group);
-    }
-  }
-  std::vector<std::pair<std::string, Lengths>> most(groups.begin(), groups.end());
-  std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) {
-    return a.second.n_answers() > b.second.n_answers();
-  });
-  most.resize(std::min(most.size(), kMaxGroups));
-  Json json = Json::object();
-  job.write(json);
-  json["groups"] = Json::array();
-  for (const auto& [prefix, lengths] : most) {
-    Json group = {{"prefix", prefix}};
-    lengths.write(group);
-    json["groups"].push_back(std::move(group));
-  }
-  return json;
-}
-
 Json token_counts(const Reports& reports) {
   Json tokens = sums(reports, "tokens",
                      {"prompt", "prefill_ideal", "prefill_computed", "prefill_reused", "recomputed",
@@ -217,8 +136,11 @@ Json steps(const Reports& reports, std::span<const ShardReport> shards) {
   json["peak_live_requests"] = reports.most("steps/peak_live_requests");
   json["tokens_per_step"] = {{"mean", reports.mean("steps/tokens_per_step/mean", "steps/count")},
                              {"max", reports.most("steps/tokens_per_step/max")},
-                             {"histogram", histogram(shards)}};
-  json["series"] = nullptr;
+                             {"histogram", merged_step_histogram(shards)}};
+  for (const char* column : {"first_step", "n_steps", "end_s", "prefill_tokens", "decode_tokens",
+                             "live_requests", "kv_blocks"}) {
+    json["series"][column] = Json::array();  // each shard has its own clock
+  }
   return json;
 }
 
@@ -281,23 +203,34 @@ Json merge_reports(std::span<const ShardReport> shards) {
                           {"prompt_tokens_per_s", ratio(reports.number("tokens/prompt"), run_s)},
                           {"output_tokens_per_s", ratio(reports.number("tokens/output"), run_s)}};
   merged["engine"] = {{"wait_percent", reports.mean("engine/wait_percent", "time_s/run")}};
-  merged["op_time_s"] =
-      sums(reports, "op_time_s",
-           {"linear", "attention", "kv_cache", "elementwise", "lm_head", "sampling"});
-  merged["ttft_ms"] = durations(reports, "ttft_ms");
-  merged["latency_ms"] = durations(reports, "latency_ms");
+  const auto is_timed = [](const ShardReport& shard) {  // a GPU's host is not told
+    return shard.report.value("op_time_s", Json()).is_object();
+  };
+  merged["op_time_s"] = nullptr;
+  if (std::any_of(shards.begin(), shards.end(), is_timed)) {
+    merged["op_time_s"] =
+        sums(reports, "op_time_s",
+             {"linear", "attention", "kv_cache", "elementwise", "lm_head", "sampling"});
+  }
+  merged["ttft_ms"] = merged_durations(shards, "ttft_ms");
+  merged["latency_ms"] = merged_durations(shards, "latency_ms");
   merged["memory_bytes"] = most_of(reports, "memory_bytes", {"peak_rss", "peak_kv", "kv_pool"});
   merged["kv_blocks"] = most_of(reports, "kv_blocks", {"peak", "pool"});
   merged["machine"] = reports.common("machine");
   merged["model"] = reports.common("model");
+  for (const char* key : {"machine/cpu", "machine/isa", "model/path", "model/architecture"}) {
+    merged[Pointer(std::string("/") + key)] = reports.texts(key);
+  }
+  merged["machine"]["threads"] = reports.most("machine/threads");
   merged["options"] = reports.common("options");
+  merged["options"]["max_num_batched_tokens"] = reports.most("options/max_num_batched_tokens");
   merged["cost_model"] = reports.common("cost_model");
   merged["prediction"] = {{"count", reports.sum("prediction/count")},
                           {"mean_abs_error_tokens",
                            reports.mean("prediction/mean_abs_error_tokens", "prediction/count")},
                           {"under_predicted_percent",
                            reports.mean("prediction/under_predicted_percent", "prediction/count")}};
-  merged["output_lengths"] = output_lengths(shards);
+  merged["output_lengths"] = merged_output_lengths(shards);
   merged["steps"] = steps(reports, shards);
   merged["prefix_forest"] = nullptr;  // that of the whole job is not known
   merged["shards"] = shard_rows(shards);

@@ -18,8 +18,8 @@ struct ShardReport {
 nlohmann::ordered_json read_report(const std::string& path);
 
 // docs/formats.md says what each key of a report becomes: sums, the longest times, the highest
-// peaks, what all shards agree on. Quantiles and series of steps do not add up and are left to the
-// shards' own reports.
+// peaks, what all shards agree on. Series of steps and the prefix forest are left to the shards'
+// own reports.
 nlohmann::ordered_json merge_reports(std::span<const ShardReport> shards);
 
 }  // namespace prefold

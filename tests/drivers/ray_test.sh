@@ -9,15 +9,17 @@ python=${PYTHON:-python3}
 "$python" -c 'import ray' 2>/dev/null || skip "no ray in $python"
 folder=$(mktemp -d)
 export PREFOLD=$prefold
-make_job "$folder" 60 300 3
+make_job "$folder" 60 100 3
 "$python" "$scripts/ray/run_shards.py" job --cpus 1 -- "${slowly[@]}" >log 2>&1 &
 driver=$!
+lines_in_or_over() { lines_in "$@" || ! kill -0 "$driver" 2>/dev/null; }
 trap 'kill "$driver" 2>/dev/null; rm -rf "$folder"' EXIT
 worker_of() { pgrep -f "^$prefold run .*$folder/job/shard-000$1.jsonl"; }
-wait_until 180 lines_in job/shard-0000.results.jsonl 3
+wait_until 600 lines_in_or_over job/shard-0000.results.jsonl 3
+lines_in job/shard-0000.results.jsonl 3 || { cat log; fail "the driver ended"; }
 kill -9 "$(worker_of 0)"
 echo "killed prefold on shard 0 with $(wc -l <job/shard-0000.results.jsonl) lines done"
-wait_until 60 lines_in job/shard-0001.results.jsonl 3
+wait_until 600 lines_in_or_over job/shard-0001.results.jsonl 3
 ray_worker=$(ps -o ppid= -p "$(worker_of 1)" | tr -d ' ')
 kill -9 "$ray_worker"
 echo "killed Ray's worker $ray_worker on shard 1 with $(wc -l <job/shard-0001.results.jsonl) lines done"

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "report/page/report_data.h"
 #include "report/report.h"
 #include "temp_folder.h"
 
@@ -38,7 +39,7 @@ Json report_of(int64_t n, const std::string& cpu) {
     StepSample sample;
     sample.prefill_tokens = 16;
     metrics.steps.add(sample);
-    metrics.ttft.add(0.5);
+    metrics.ttft.add(0.25 * static_cast<double>(i + 1));
   }
   return make_report(metrics);
 }
@@ -59,7 +60,7 @@ TEST_CASE("a merged report adds up, and takes the longest times and highest peak
   CHECK(merged["machine_time_s"]["total"] == 8.0);
   CHECK(merged["throughput"]["output_tokens_per_s"] == doctest::Approx(60.0 / 4));
   CHECK(merged["memory_bytes"]["peak_rss"] == 4000);
-  CHECK(merged["machine"]["cpu"] == nullptr);
+  CHECK(merged["machine"]["cpu"] == "A, B");
   CHECK(merged["machine"]["threads"] == 4);
   CHECK(merged["model"]["path"] == "m.gguf");
   CHECK(merged["options"]["seed"] == 3);
@@ -68,8 +69,11 @@ TEST_CASE("a merged report adds up, and takes the longest times and highest peak
   CHECK(merged["steps"]["tokens_per_step"]["mean"] == doctest::Approx(16));
   CHECK(merged["steps"]["tokens_per_step"]["histogram"].back()["steps"] == 6);
   CHECK(merged["ttft_ms"]["count"] == 6);
-  CHECK(merged["ttft_ms"]["mean"] == doctest::Approx(500));
-  CHECK(merged["ttft_ms"]["p50"] == nullptr);
+  CHECK(merged["ttft_ms"]["mean"] == doctest::Approx(1000 * (0.75 + 2.5) / 6));
+  CHECK(merged["ttft_ms"]["min"] == doctest::Approx(250));
+  CHECK(merged["ttft_ms"]["p50"].get<double>() == doctest::Approx(500).epsilon(0.022));
+  CHECK(merged["ttft_ms"]["p99"].get<double>() == doctest::Approx(1000).epsilon(0.022));
+  CHECK(merged["ttft_ms"]["max"] == doctest::Approx(1000));
   CHECK(merged["prediction"]["count"] == 6);
   CHECK(merged["prediction"]["mean_abs_error_tokens"] == doctest::Approx((4.0 + 16) / 6));
   CHECK(merged["output_lengths"]["tokens"] == Json({1, 2, 4}));
@@ -80,7 +84,8 @@ TEST_CASE("a merged report adds up, and takes the longest times and highest peak
   CHECK(merged["shards"][1]["predicted_s"] == 5.0);
   CHECK(merged["shards"][1]["time_s"]["run"] == 4.0);
   CHECK(merged["shards"][1]["machine"]["cpu"] == "B");
-  // Every key of a run's report is there.
+  // It can be shown as a run's can, and every key of that is there.
+  CHECK(read_report_data("merged", report_text(merged)).n_requests == 8);
   for (const auto& [name, value] : shards[0].report.items()) CHECK(merged.contains(name));
 }
 
