@@ -69,6 +69,29 @@ TEST_CASE("a prompt that is asked several times is computed once; greedy ones ar
   CHECK(text(answers[3]) != text(answers[4]));  // sampled by id
 }
 
+TEST_CASE("the choices of a request share its prompt, which is computed and counted once") {
+  JobFolder folder;
+  folder.write_lines("in.jsonl", {{{"id", "a"},
+                                   {"prompt_token_ids", {30, 31, 32, 33}},
+                                   {"n", 5},
+                                   {"seed", 1},
+                                   {"max_tokens", 8},
+                                   {"ignore_eos", true}}});
+  RunOptions options;
+  options.model = kTinyModel;
+  RunMetrics metrics;
+  const std::vector<std::string> answers = folder.answers(options, &metrics);
+  REQUIRE(answers.size() == 1);
+  const Json answer = Json::parse(answers[0]);
+  REQUIRE(answer["choices"].size() == 5);
+  CHECK(answer["choices"][0]["text"] != answer["choices"][1]["text"]);
+  CHECK(answer["usage"]["prompt_tokens"] == 4);
+  CHECK(answer["usage"]["completion_tokens"] == 5 * 8);
+  CHECK(metrics.tokens.prompt == 4);
+  CHECK(metrics.tokens.prefill_computed == 4);
+  CHECK(metrics.steps.decode_tokens() == 5 * 7);
+}
+
 TEST_CASE("echo and prompt_logprobs of a shared prefix come from rows that are computed once") {
   std::vector<Json> lines;
   for (int i = 0; i < 3; ++i) {
