@@ -35,7 +35,7 @@ void add_sampling_options(CLI::App& app, RunOptions& run);
 // args_seeing.cc; after add_output_options
 void add_seeing_options(CLI::App& app, RunOptions& run);
 // args_lora.cc
-void add_lora_options(CLI::App& app, RunOptions& run);
+CLI::Option* add_lora_option(CLI::App& app, std::vector<LoraOption>& lora);
 // args_stop.cc
 void add_resume_option(CLI::App& app, RunOptions& run);
 void add_stop_options(CLI::App& app, RunOptions& run);

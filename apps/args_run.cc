@@ -66,7 +66,7 @@ void add_run_options(CLI::App& app, RunOptions& run) {
   app.footer(kRunExamples);
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
-  add_lora_options(app, run);
+  add_lora_option(app, run.lora);
   add_inputs(app, run.inputs);
   add_job_file(app);
   add_output_options(app, run);
@@ -85,7 +85,7 @@ void add_plan_command_options(CLI::App& app, PlanOptions& plan) {
   app.footer(kPlanExamples);
   app.option_defaults()->group("Model and prompts");
   add_model(app, run.model)->required();
-  add_lora_options(app, run);
+  add_lora_option(app, run.lora);
   add_inputs(app, run.inputs);
   add_job_file(app);
   add_shard_options(app, plan);
@@ -104,8 +104,10 @@ void add_check_options(CLI::App& app, CheckOptions& check) {
   add_job_file(app);
   add_model(app, check.model)
       ->description(
-          "Check also what depends on the model: token ids, chat templates, and that prompts fit "
+          "Check also what depends on the model: token ids, chat templates, names of adapters "
+          "(--lora), and that prompts fit "
           "its context");
+  add_lora_option(app, check.lora)->needs("--model");
   app.add_option("--threads", check.threads, "Threads [all this process may use]")
       ->check(number_in(1, 1024))
       ->type_name("N");

@@ -11,6 +11,7 @@
 #include "report/human_numbers.h"
 #include "report/run_log.h"
 #include "run/check_inputs.h"
+#include "run/run_model.h"
 
 namespace prefold {
 namespace {
@@ -46,7 +47,12 @@ std::string summary(const CheckCounts& counts, const CheckOptions& options, doub
 
 int check_command(const CheckOptions& options) {
   std::optional<ModelFile> model;
-  if (!options.model.empty()) model.emplace(open_model(options.model));
+  if (!options.model.empty()) {
+    RunOptions run;
+    run.model = options.model;
+    run.lora = options.lora;
+    model.emplace(open_run_model(run));
+  }
   ThreadPool pool(options.threads.value_or(usable_thread_count()));
   RunLog log(stderr, LogFormat::kText, false);
   Timer timer;
@@ -57,7 +63,8 @@ int check_command(const CheckOptions& options) {
                          [&](const CheckCounts& counts) {
                            log.reading({counts.n_lines, counts.n_prompt_tokens}, timer.seconds());
                          }};
-  const CheckCounts counts = check_inputs(options.inputs, model ? &*model : nullptr, pool, hooks);
+  const CheckCounts counts =
+      check_inputs(options.inputs, model ? &*model : nullptr, options.lora, pool, hooks);
   log.clear();
   if (std::fflush(stdout) != 0) throw Error("standard output: write failed");
   fmt::print(stderr, "{}", summary(counts, options, timer.seconds()));

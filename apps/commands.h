@@ -31,6 +31,7 @@ struct BenchOptions {
 struct CheckOptions {
   std::vector<std::string> inputs;
   std::string model;  // empty: none
+  std::vector<LoraOption> lora;
   std::optional<int32_t> threads;
 };
 

@@ -96,18 +96,14 @@ class TensorReader {
   }
 
   StoredTensor plain_tensor(const SafetensorsEntry& entry, int32_t file) const {
-    StoredTensor tensor;
-    if (entry.type == SafetensorsType::kF32) {
-      tensor.type = TensorType::kF32;
-    } else if (entry.type == SafetensorsType::kF16) {
-      tensor.type = TensorType::kF16;
-    } else if (entry.type == SafetensorsType::kBF16) {
-      tensor.type = TensorType::kBF16;
-    } else {
+    const std::optional<TensorType> type = float_tensor_type(entry.type);
+    if (!type) {
       throw_tensor(entry.name, fmt::format("is of type {}, which is not supported (F32, F16 and "
                                            "BF16 are, and 4-bit GPTQ and AWQ checkpoints)",
                                            name_of(entry.type)));
     }
+    StoredTensor tensor;
+    tensor.type = *type;
     tensor.shape = entry.shape;
     tensor.file = file;
     tensor.offset = entry.offset;

@@ -112,17 +112,13 @@ class PeftReader {
   }
 
   StoredTensor stored(const SafetensorsEntry& entry) const {
-    StoredTensor tensor;
-    tensor.name = entry.name;
-    if (entry.type == SafetensorsType::kF32) {
-      tensor.type = TensorType::kF32;
-    } else if (entry.type == SafetensorsType::kF16) {
-      tensor.type = TensorType::kF16;
-    } else if (entry.type == SafetensorsType::kBF16) {
-      tensor.type = TensorType::kBF16;
-    } else {
+    const std::optional<TensorType> type = float_tensor_type(entry.type);
+    if (!type) {
       fail(entry.name, fmt::format("is of type {}; wanted F32, F16 or BF16", name_of(entry.type)));
     }
+    StoredTensor tensor;
+    tensor.name = entry.name;
+    tensor.type = *type;
     tensor.shape = entry.shape;
     tensor.offset = entry.offset;
     tensor.n_bytes = entry.n_bytes;

@@ -184,6 +184,19 @@ SafetensorsFiles read_index(const std::string& folder, const std::string& path) 
 
 std::string_view name_of(SafetensorsType type) { return kTypes[static_cast<size_t>(type)].name; }
 
+std::optional<TensorType> float_tensor_type(SafetensorsType type) {
+  switch (type) {
+    case SafetensorsType::kF32:
+      return TensorType::kF32;
+    case SafetensorsType::kF16:
+      return TensorType::kF16;
+    case SafetensorsType::kBF16:
+      return TensorType::kBF16;
+    default:
+      return std::nullopt;
+  }
+}
+
 std::vector<SafetensorsEntry> parse_safetensors(const std::string& path,
                                                 std::span<const std::byte> bytes) {
   uint64_t header_bytes = 0;

@@ -7,10 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/tensor_type.h"
 
 namespace prefold {
 
@@ -32,6 +35,8 @@ enum class SafetensorsType : uint8_t {
   kU64
 };
 std::string_view name_of(SafetensorsType type);  // as in the file: "BF16"
+// F32, F16 and BF16; none of the others.
+std::optional<TensorType> float_tensor_type(SafetensorsType type);
 
 struct SafetensorsEntry {
   std::string name;

@@ -9,11 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 // The order in which tensor cores add differs between generations of GPUs; with exact products and
 // on the CPU every operation is rounded by itself.
 Json compute_capability(const RunConfig& config) {

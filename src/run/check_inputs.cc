@@ -21,12 +21,14 @@ RunConfig config_without_limits(const ModelFile& model) {
 }  // namespace
 
 CheckCounts check_inputs(const std::vector<std::string>& paths, const ModelFile* model,
-                         ThreadPool& pool, const CheckHooks& hooks) {
+                         const std::vector<LoraOption>& lora, ThreadPool& pool,
+                         const CheckHooks& hooks) {
   std::optional<TextModel> text;
   RunConfig config;
   if (model != nullptr) {
     text.emplace(make_text_model(*model, std::time(nullptr)));
     config = config_without_limits(*model);
+    config.options.lora = lora;
   }
   CheckCounts counts;
   LineReading reading;

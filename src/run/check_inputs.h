@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "io/request_reader.h"
 #include "model/model_file.h"
 #include "run/extra_field_counts.h"
+#include "run/options.h"
 
 namespace prefold {
 
@@ -29,9 +31,11 @@ struct CheckHooks {
 };
 
 // Reads all lines of the files. With a model also what depends on it: token ids, chat templates,
-// and that prompts fit its context. Memory: 22 to 64 bytes a line for the fingerprints of ids, and
-// the lines that are read at once. Throws Error when reading fails.
+// names of adapters, which are those of `lora`, and that prompts fit its context. Memory: 22 to 64
+// bytes a line for the fingerprints of ids, and the lines that are read at once. Throws Error when
+// reading fails.
 CheckCounts check_inputs(const std::vector<std::string>& paths, const ModelFile* model,
-                         ThreadPool& pool, const CheckHooks& hooks);
+                         const std::vector<LoraOption>& lora, ThreadPool& pool,
+                         const CheckHooks& hooks);
 
 }  // namespace prefold

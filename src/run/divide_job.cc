@@ -17,11 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 // The options that decide which lines go where, as typed: a machine's free memory, say, must not
 // make another split of the same command.
 Json split_options(const RunConfig& config) {

@@ -1,6 +1,7 @@
 // Adapters (scripts/make_lora_oracle.py): against PEFT, in both formats and on models of both, and
 // against themselves however the work is batched.
 #include "kernels/cpu/kernels.h"
+#include "lora_fixture.h"
 #include "oracle.h"
 
 using namespace prefold;
@@ -58,31 +59,10 @@ std::vector<Json> mixed_requests(const AdaptedModel& model) {
   return lines;
 }
 
-// Of one line after another, each as if its adapter were the only one.
-std::vector<std::string> answered_alone(const AdaptedModel& model, const std::vector<Json>& lines,
-                                        const RunOptions& base) {
-  std::vector<std::string> answers;
-  std::vector<std::string> names = model.adapters;
-  names.emplace_back();
-  for (const std::string& adapter : names) {
-    JobFolder folder;
-    RunOptions options = base;
-    std::erase_if(options.lora, [&](const LoraOption& it) { return it.name != adapter; });
-    std::vector<Json> own;
-    for (const Json& line : lines) {
-      if (line.value("lora", "") == adapter) own.push_back(line);
-    }
-    folder.write_lines("in.jsonl", own);
-    for (std::string& answer : folder.answers(options)) answers.push_back(std::move(answer));
-  }
-  std::sort(answers.begin(), answers.end());
-  return answers;
-}
-
 void check_schedules(const AdaptedModel& model, const RunOptions& base) {
   JobFolder folder;
   std::vector<Json> lines = mixed_requests(model);
-  const std::vector<std::string> expected = answered_alone(model, lines, base);
+  const std::vector<std::string> expected = answered_alone(lines, base);
   for (const std::string& line : expected) REQUIRE(line.find("\"error\"") == std::string::npos);
   std::shuffle(lines.begin(), lines.end(), std::mt19937(7));
   folder.write_lines("in.jsonl", lines);

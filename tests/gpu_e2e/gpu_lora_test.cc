@@ -1,5 +1,6 @@
 // Adapters on the GPU: against PEFT, and against themselves however the work is batched, as
 // tests/e2e/lora_test.cc has them on the CPU.
+#include "e2e/lora_fixture.h"
 #include "e2e/oracle.h"
 #include "gpu_e2e/gpu_job.h"
 
@@ -66,21 +67,8 @@ TEST_CASE("GPU: answers of many adapters in one job are those of each adapter's 
   REQUIRE(expected.size() == lines.size());
   CHECK(metrics.gpu->replayed_steps > 0);
 
-  std::vector<std::string> alone;
-  for (const std::string adapter : {"", "a", "b"}) {
-    RunOptions options = base;
-    std::erase_if(options.lora, [&](const LoraOption& it) { return it.name != adapter; });
-    std::vector<Json> own;
-    for (const Json& line : lines) {
-      if (line.value("lora", "") == adapter) own.push_back(line);
-    }
-    folder.write_lines("in.jsonl", own);
-    for (std::string& answer : folder.answers(options)) alone.push_back(std::move(answer));
-  }
-  std::sort(alone.begin(), alone.end());
-  CHECK(alone == expected);
+  CHECK(answered_alone(lines, base) == expected);
 
-  folder.write_lines("in.jsonl", lines);
   RunOptions options = base;
   options.cuda_graphs = false;
   options.max_num_batched_tokens = 48;

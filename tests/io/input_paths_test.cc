@@ -12,15 +12,6 @@ namespace {
 
 using Paths = std::vector<std::string>;
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST_CASE("a pattern stands for the files that match, in order of their names") {
   TestFiles folder;
   for (const char* name :

@@ -50,15 +50,6 @@ std::vector<std::string> read_all(std::vector<std::string> paths,
   return lines;
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 using Lines = std::vector<std::string>;
 
 TEST_CASE("lines end in LF, CRLF or with the file, and blank lines only count") {

@@ -15,15 +15,6 @@
 namespace prefold {
 namespace {
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST_CASE("lines are in the file after flush, whole, and not before") {
   TestFiles folder;
   const std::string path = folder.path("out");
