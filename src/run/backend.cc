@@ -26,7 +26,7 @@ class CpuBackend : public Backend {
 
   void load_weights() override { weights_ = prefold::load_weights(model_, pool_); }
 
-  std::optional<CostModel> measure_costs() override {
+  std::optional<MeasuredCosts> measure_costs() override {
     return prefold::measure_costs(device_, model_.config, weights_, config_.kv_type,
                                   available_memory_bytes() / kWorkspaceShare);
   }

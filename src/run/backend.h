@@ -11,6 +11,7 @@
 #include "model/model_file.h"
 #include "plan/cost_model.h"
 #include "report/metrics.h"
+#include "run/calibrate.h"
 #include "run/kept_json.h"
 #include "run/options.h"
 #include "schedule/job.h"
@@ -25,7 +26,7 @@ class Backend {
   virtual void load_weights() = 0;
 
   // What steps cost here; none from a backend that does not measure itself.
-  virtual std::optional<CostModel> measure_costs() = 0;
+  virtual std::optional<MeasuredCosts> measure_costs() = 0;
 
   // The engine for this job, whose token budget and number of blocks are the limits'.
   virtual Engine& start(const Job& job, const ScheduleLimits& limits) = 0;

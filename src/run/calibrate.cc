@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <ctime>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -38,6 +39,26 @@ constexpr double kUnknown = std::numeric_limits<double>::infinity();
 // A byte that stands for small ordinary numbers in every KV type.
 constexpr int kKvByte = 0x3c;
 
+// What this process has used of the processors since the start.
+class UsedTime {
+ public:
+  explicit UsedTime(const Device& device) : n_threads_(device.pool->n_threads()) {}
+
+  // Seconds a thread; but with others at the processors at least a quarter of those by the clock.
+  double seconds() const { return std::max(processor_s(), 0.25 * timer_.seconds()); }
+  // Of n_threads processors.
+  double share() const { return processor_s() / timer_.seconds(); }
+
+ private:
+  double processor_s() const {
+    return static_cast<double>(std::clock() - start_) / CLOCKS_PER_SEC / n_threads_;
+  }
+
+  int32_t n_threads_;
+  std::clock_t start_ = std::clock();
+  Timer timer_;
+};
+
 // Steps whose attention is timed: some groups, so that every thread has work, of sequences that
 // decode one row each behind a prefix that their group shares.
 class AttentionTimer {
@@ -68,8 +89,8 @@ class AttentionTimer {
     const int32_t pair = std::min(2, max_members_);
     double pair_s = kUnknown, flat_pair_s = kUnknown;
     // All in turn, so that what else the machine does falls on all alike.
-    const Timer timer;
-    for (int32_t round = 0; round < kMaxRounds && timer.seconds() < kAttentionLimitS; ++round) {
+    const UsedTime used(device_);
+    for (int32_t round = 0; round < kMaxRounds && used.seconds() < kAttentionLimitS; ++round) {
       for (size_t i = 0; i < counts.size(); ++i) {
         long_s[i] = std::min(long_s[i], seconds(counts[i], kLongTiles, true));
         short_s[i] = std::min(short_s[i], seconds(counts[i], kShortTiles, true));
@@ -196,14 +217,14 @@ class LayerTimer {
     std::vector<double> layer_s(std::size(kRowCounts), kUnknown);
     std::vector<double> sample_s(std::size(kSampleCounts), kUnknown);
     layer_seconds(kRowCounts[0]);  // warms up
-    const Timer timer;
-    for (int32_t round = 0; round < kMaxRounds && timer.seconds() < kLayerLimitS; ++round) {
+    const UsedTime used(device_);
+    for (int32_t round = 0; round < kMaxRounds && used.seconds() < kLayerLimitS; ++round) {
       for (size_t i = 0; i < sample_s.size(); ++i) {
-        if (!fits(timer, i == 0 ? 0 : 4 * sample_s[i - 1])) break;
+        if (!fits(used, i == 0 ? 0 : 4 * sample_s[i - 1])) break;
         sample_s[i] = std::min(sample_s[i], sample_seconds(kSampleCounts[i]));
       }
       for (size_t i = 0; i < layer_s.size() && kRowCounts[i] <= max_rows_; ++i) {
-        if (!fits(timer, i == 0 ? 0 : 1.5 * layer_s[i - 1])) break;
+        if (!fits(used, i == 0 ? 0 : 1.5 * layer_s[i - 1])) break;
         layer_s[i] = std::min(layer_s[i], layer_seconds(kRowCounts[i]));
       }
     }
@@ -213,8 +234,8 @@ class LayerTimer {
 
  private:
   // Whether there is time for what takes about that long.
-  static bool fits(const Timer& timer, double seconds) {
-    return timer.seconds() + seconds < kLayerLimitS;
+  static bool fits(const UsedTime& used, double seconds) {
+    return used.seconds() + seconds < kLayerLimitS;
   }
 
   double layer_seconds(int32_t n_rows) {
@@ -268,11 +289,13 @@ class LayerTimer {
 
 }  // namespace
 
-CostModel measure_costs(const Device& device, const ModelConfig& model, const Weights& weights,
-                        KvType kv_type, int64_t max_workspace_bytes) {
-  CostModel costs;
-  costs.attention = AttentionTimer(device, model, kv_type).measure();
-  LayerTimer(device, model, weights, kv_type, max_workspace_bytes).measure(costs);
+MeasuredCosts measure_costs(const Device& device, const ModelConfig& model, const Weights& weights,
+                            KvType kv_type, int64_t max_workspace_bytes) {
+  MeasuredCosts costs;
+  const UsedTime used(device);
+  costs.model.attention = AttentionTimer(device, model, kv_type).measure();
+  LayerTimer(device, model, weights, kv_type, max_workspace_bytes).measure(costs.model);
+  costs.processor_share = used.share();
   return costs;
 }
 

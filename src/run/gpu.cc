@@ -68,7 +68,7 @@ class GpuBackend : public Backend {
     weights_ = cuda::upload_weights(model_, type_, pool_, *weight_arena_);
   }
 
-  std::optional<CostModel> measure_costs() override { return std::nullopt; }
+  std::optional<MeasuredCosts> measure_costs() override { return std::nullopt; }
 
   Engine& start(const Job& job, const ScheduleLimits& limits) override {
     cuda::CudaEngineOptions options;

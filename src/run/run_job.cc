@@ -162,9 +162,11 @@ class JobRun {
     timer_.lap();
     std::string origin = "known from";
     if (!costs_) {
-      if (const std::optional<CostModel> measured = backend.measure_costs()) {
-        costs_ = store_costs(*measured, cost_key_, cache_folder(), hooks_.info);
-        origin = "measured, kept in";
+      if (const std::optional<MeasuredCosts> measured = backend.measure_costs()) {
+        const bool keep = measured->is_worth_keeping();
+        costs_ = store_costs(measured->model, cost_key_,
+                             keep ? cache_folder() : std::filesystem::path(), hooks_.info);
+        origin = keep ? "measured, kept in" : "measured beside other programs, kept in";
       } else {
         costs_ = ChosenCosts{default_cost_model(), CostSource::kBuiltIn, {}};
       }

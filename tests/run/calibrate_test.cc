@@ -76,8 +76,11 @@ TEST_CASE("costs are measured for every KV type and head shape, and are a valid 
     const int32_t n_group = model.config.n_heads / model.config.n_kv_heads;
     for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8}) {
       const Device device{&pool, &find_cpu_kernels("auto"), Precision::kExact};
-      const CostModel costs =
+      const MeasuredCosts measured =
           measure_costs(device, model.config, weights, type, int64_t{256} << 20);
+      CHECK(measured.processor_share > 0);
+      CHECK(measured.processor_share < 1.2);  // two clocks
+      const CostModel& costs = measured.model;
       check_rising(costs.attention.tile_ns);
       check_rising(costs.layer_ns);
       check_rising(costs.sample_ns);
@@ -96,7 +99,8 @@ TEST_CASE("little memory ends the measured curve early") {
   const Weights weights = load_weights(model, pool);
   const Device device{&pool, &find_cpu_kernels("auto"), Precision::kFast};
   for (const int64_t n_bytes : {int64_t{0}, int64_t{2} << 20}) {
-    const CostModel costs = measure_costs(device, model.config, weights, KvType::kF16, n_bytes);
+    const CostModel costs =
+        measure_costs(device, model.config, weights, KvType::kF16, n_bytes).model;
     CHECK(costs.layer_ns.back().n >= 128);
     CHECK(costs.layer_ns.back().n < 2048);
     CHECK(best_token_budget(costs, model.config.n_layers) >= 128);
