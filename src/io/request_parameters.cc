@@ -142,7 +142,9 @@ void finish_embedding(RequestDraft& draft) {
 Json::object_t read_members(Json& object, RequestDraft& draft, LineProblems& problems) {
   const bool is_short = (static_cast<uint8_t>(draft.form) & kShort) != 0;
   Json::object_t extra;
-  for (auto& [name, value] : object.get_ref<Json::object_t&>()) {
+  for (auto& member : object.get_ref<Json::object_t&>()) {
+    const std::string& name = member.first;
+    Json& value = member.second;
     if (problems.full()) break;
     if (is_short && name == "id") continue;
     const Field field{name, value};

@@ -101,7 +101,9 @@ RequestForm read_url(Json& line, Request& request) {
 // Takes what stands beside the body.
 void read_beside_body(Json& line, Request& request, LineProblems& problems) {
   Json::object_t extra;
-  for (auto& [name, value] : line.get_ref<Json::object_t&>()) {
+  for (auto& member : line.get_ref<Json::object_t&>()) {
+    const std::string& name = member.first;
+    Json& value = member.second;
     if (problems.full()) break;
     if (name == "custom_id" || name == "method" || name == "url" || name == "body") continue;
     problems.attempt([&] {

@@ -30,7 +30,8 @@ std::vector<Merge> listed_merges(const Vocabulary& vocabulary) {
   merges.reserve(pairs.size());
   std::string merged;
   for (size_t rank = 0; rank < pairs.size(); ++rank) {
-    const auto& [left, right] = pairs[rank];
+    const std::string& left = pairs[rank].first;
+    const std::string& right = pairs[rank].second;
     const auto id_of = [&](std::string_view token) {
       const auto found = ids.find(token);
       if (found == ids.end() || token.empty()) {
