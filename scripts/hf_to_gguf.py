@@ -9,7 +9,7 @@ norms of gemma raised by one, experts stacked, fused matrices as it fuses them.
 up, one token for each id, but for the end-of-sequence token. Needs the packages gguf and numpy. The
 files of tests/data/models/gguf were made with gguf 0.19.0:
 
-  for name in cohere gemma3_text gpt2 gpt_neox llama3 phi3 qwen3; do
+  for name in cohere cohere_heads gemma3_text gpt2 gpt_neox llama3 phi3 qwen3 stablelm_heads; do
     scripts/hf_to_gguf.py tests/data/models/$name tests/data/models/gguf/$name.gguf
   done
 """
@@ -24,7 +24,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 
 ARCHITECTURES = {
-    "cohere": "command-r", "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3",
+    "cohere": "command-r", "cohere2": "cohere2", "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3",
     "gpt2": "gpt2", "gpt_neox": "gptneox", "granite": "granite", "llama": "llama",
     "mistral": "llama", "mixtral": "llama", "olmo": "olmo", "olmo2": "olmo2", "olmoe": "olmoe",
     "phi": "phi2", "phi3": "phi3", "qwen2": "qwen2", "qwen2_moe": "qwen2moe", "qwen3": "qwen3",
@@ -32,7 +32,7 @@ ARCHITECTURES = {
     "starcoder2": "starcoder2",
 }
 PERMUTED = {"granite", "llama", "olmo", "smollm3"}
-LAYER_NORMS = {"command-r", "gpt2", "gptneox", "olmo", "phi2", "stablelm", "starcoder2"}
+LAYER_NORMS = {"cohere2", "command-r", "gpt2", "gptneox", "olmo", "phi2", "stablelm", "starcoder2"}
 
 
 def permute(weight, n_heads):
@@ -72,6 +72,20 @@ def stack_experts(tensors):
             stacked[name] = value
     for (prefix, part), experts in groups.items():
         stacked[f"{prefix}.{part}.weight"] = np.stack([experts[i] for i in sorted(experts)])
+    return stack_heads(stacked)
+
+
+def stack_heads(tensors):
+    """Norms of single heads, one under another."""
+    stacked, groups = {}, {}
+    for name, value in tensors.items():
+        found = re.fullmatch(r"(.*)\.norms\.(\d+)\.weight", name)
+        if found:
+            groups.setdefault(found[1], {})[int(found[2])] = value
+        else:
+            stacked[name] = value
+    for prefix, heads in groups.items():
+        stacked[f"{prefix}.weight"] = np.stack([heads[i] for i in sorted(heads)])
     return stacked
 
 
@@ -165,7 +179,11 @@ class Converter:
             writer.add_parallel_residual(c["use_parallel_residual"])
         if self.arch == "olmo" and c.get("clip_qkv"):
             writer.add_clamp_kqv(c["clip_qkv"])
-        if self.arch == "command-r":
+        if self.arch == "cohere2":
+            writer.add_sliding_window(c["sliding_window"])
+            writer.add_sliding_window_pattern(
+                [kind == "sliding_attention" for kind in c["layer_types"]])
+        if self.arch in ("cohere2", "command-r"):
             writer.add_logit_scale(c["logit_scale"])
         if self.arch == "granite":
             writer.add_attention_scale(c["attention_multiplier"])
@@ -237,7 +255,8 @@ def main():
     if args.split:
         writer.split_max_tensors = -(-len(names_and_values) // args.split)
     for name, value in names_and_values:
-        kind = converter.stored if value.ndim > 1 else Type.F32
+        is_norm = name.endswith("_norm.weight")
+        kind = converter.stored if value.ndim > 1 and not is_norm else Type.F32
         writer.add_tensor(name, gguf.quants.quantize(value, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -103,8 +103,16 @@ ARCHITECTURES = {
         intermediate_size=64)),
     "stablelm_parallel": ("stablelm", dict(
         partial_rotary_factor=0.25, use_parallel_residual=True)),
+    "stablelm_heads": ("stablelm", dict(
+        partial_rotary_factor=0.25, use_parallel_residual=True, qk_layernorm=True,
+        intermediate_size=32)),
     "cohere": ("cohere", dict(logit_scale=0.7)),
+    "cohere_heads": ("cohere", dict(logit_scale=0.7, use_qk_norm=True, intermediate_size=32)),
+    "cohere2": ("cohere2", dict(
+        logit_scale=0.7, intermediate_size=32, sliding_window=48,
+        layer_types=["sliding_attention", "full_attention"])),
 }
+HEAD_NORMS = ("q_layernorm.norms", "k_layernorm.norms")
 DTYPES = {"qwen2": torch.float16, "gpt2": torch.float16, "olmo": torch.float32}
 
 
@@ -134,6 +142,10 @@ def draw_weights(model, name, generator):
     norm_mean = 0.0 if is_gemma else 1.0
     for parameter_name, values in model.named_parameters():
         noise = torch.randn(values.shape, generator=generator)
+        if any(part in parameter_name for part in HEAD_NORMS) or (
+                values.dim() == 2 and any(p in parameter_name for p in ("q_norm", "k_norm"))):
+            values.copy_(1.5 + 0.4 * noise)  # heads differ by far
+            continue
         if values.dim() == 1:
             is_norm = "norm" in parameter_name or "ln_" in parameter_name
             mean = norm_mean if is_norm and parameter_name.endswith("weight") else 0.0

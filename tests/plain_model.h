@@ -36,7 +36,7 @@ inline PlainTensors random_tensors(const ModelConfig& config, const std::set<std
   PlainTensors tensors;
   for (const WantedTensor& wanted : wanted_tensors(config)) {
     if (without.contains(wanted.kind) || without.contains(wanted.name)) continue;
-    const bool is_matrix = wanted.shape.size() == 2;
+    const bool is_matrix = !wanted.is_plain;
     const bool is_norm_weight = !is_matrix && wanted.name.ends_with("weight");
     const bool is_table = wanted.name == kTokenEmbedding || wanted.name == kPositionEmbedding;
     const auto n_in = static_cast<float>(wanted.shape.back());
@@ -164,11 +164,14 @@ class PlainModel {
     }
   }
   void qk_norm(Rows x, const Norm& weights) {
-    const bool by_head = config_.qk_norm == QkNorm::kHead;
-    const int32_t n = by_head ? config_.head_dim : x->n_cols;
-    for (int32_t i = 0; i < x->n_rows; ++i) {
-      for (int32_t at = 0; at < x->n_cols; at += n) {
-        norm_values(x->row(i) + at, n, weights, x->row(i) + at);
+    const int32_t n = config_.qk_norm == QkNorm::kRow ? x->n_cols : config_.head_dim;
+    for (int32_t at = 0; at < x->n_cols; at += n) {
+      Norm of_head = weights;
+      if (config_.qk_norm == QkNorm::kEachHead) {
+        of_head.weight.assign(weights.weight.begin() + at, weights.weight.begin() + at + n);
+      }
+      for (int32_t i = 0; i < x->n_rows; ++i) {
+        norm_values(x->row(i) + at, n, of_head, x->row(i) + at);
       }
     }
   }

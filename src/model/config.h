@@ -32,9 +32,10 @@ struct RopeConfig {
   std::vector<float> long_frequency_factors;
 };
 
-// Where queries and keys have a norm of their own, before they are rotated: each head by itself, or
-// all heads of a row as one vector (olmo2).
-enum class QkNorm { kNone, kHead, kRow };
+// Where queries and keys have a norm of their own, before they are rotated: each head by itself,
+// with the same weights for all heads (kHead) or with weights of its own (kEachHead: stablelm,
+// cohere), or all heads of a row as one vector (kRow: olmo2).
+enum class QkNorm { kNone, kHead, kEachHead, kRow };
 
 // Experts (arXiv 1701.06538): of the router's softmax a row takes the n_used highest, ties to the
 // lower expert.

@@ -253,18 +253,37 @@ void starcoder2(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
   config.activation = Activation::kGeluTanh;
 }
 
+// Larger models have them; no key says so.
+void norm_each_head(const Tensors& tensors, ModelConfig& config) {
+  if (find_tensor(tensors, "blk.0.attn_q_norm.weight") == nullptr) return;
+  config.qk_norm = QkNorm::kEachHead;
+}
+
 // Its parallel form reads one norm; then there is no other.
 void stablelm(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
   layer_norms(config);
   config.is_parallel = keys.flag("use_parallel_residual", false);
   if (find_tensor(tensors, "blk.0.ffn_norm.weight") == nullptr) config.is_parallel = true;
   config.has_parallel_norm = false;
+  norm_each_head(tensors, config);
 }
 
-void command_r(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
+void command_r(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
   layer_norms(config);
   config.is_parallel = true;
   config.logit_scale = keys.scale("logit_scale");
+  norm_each_head(tensors, config);
+}
+
+// Layers with a window are rotated, those that see everything have no positions.
+void cohere2(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
+  layer_norms(config);
+  config.is_parallel = true;
+  config.logit_scale = keys.scale("logit_scale");
+  const std::vector<bool> sliding = sliding_layers(keys, config, 4);
+  const int32_t window = keys.size("attention.sliding_window", kMaxContext);
+  set_windows(config, window, [&](int32_t i) { return sliding[static_cast<size_t>(i)]; });
+  for (LayerConfig& layer : config.layers) layer.rope_idx = layer.window > 0 ? 0 : -1;
 }
 
 constexpr RopeKind kInterleaved = RopeKind::kInterleaved, kHalf = RopeKind::kHalf;
@@ -272,6 +291,7 @@ constexpr RopeKind kInterleaved = RopeKind::kInterleaved, kHalf = RopeKind::kHal
 // Converters of the interleaved ones permute the rows of q and k for pairs of neighbours.
 const std::vector<Architecture>& architectures() {
   static const std::vector<Architecture> kAll = {
+      {"cohere2", kInterleaved, cohere2, {"attention.sliding_window", "logit_scale"}},
       {"command-r", kInterleaved, command_r, {"logit_scale"}},
       {"gemma", kHalf, gemma},
       {"gemma2",

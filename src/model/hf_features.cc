@@ -400,20 +400,39 @@ void stablelm(const JsonObject& json, HfModel& model) {
   read_hf_rope(json, {.partial = 0.25}, config);
   config.is_parallel = flag(json, "use_parallel_residual", false);
   layer_norms(model, true);
-  refuse(json, "qk_layernorm", false, "a norm of its own for each head is not supported");
+  if (flag(json, "qk_layernorm", false)) config.qk_norm = QkNorm::kEachHead;
   expect_biases(model, flag(json, "use_qkv_bias", false), false, false, "use_qkv_bias");
 }
 
-void cohere(const JsonObject& json, HfModel& model) {
+void cohere_like(const JsonObject& json, double default_theta, HfModel& model) {
   ModelConfig& config = model.config;
-  read_hf_rope(json, {.theta = 500000.0}, config);
+  read_hf_rope(json, {.theta = default_theta}, config);
   config.ropes[0].kind = RopeKind::kInterleaved;
   config.is_parallel = true;
   layer_norms(model, false);
   config.logit_scale = scale_or(json, "logit_scale", 0.0625);
-  refuse(json, "use_qk_norm", false, "a norm of its own for each head is not supported");
   const bool biased = flag(json, "attention_bias", false);
   expect_biases(model, biased, biased, false, "attention_bias");
+}
+
+void cohere(const JsonObject& json, HfModel& model) {
+  ModelConfig& config = model.config;
+  cohere_like(json, 500000.0, model);
+  if (flag(json, "use_qk_norm", false)) config.qk_norm = QkNorm::kEachHead;
+}
+
+// Three layers of four have a window and are rotated, the fourth sees everything and has no
+// positions.
+void cohere2(const JsonObject& json, HfModel& model) {
+  ModelConfig& config = model.config;
+  cohere_like(json, 10000.0, model);
+  leave_aside(json, {"layer_switch", "order_of_interleaved_layers", "position_embedding_type",
+                     "rotary_pct", "use_embedding_sharing", "use_gated_activation",
+                     "use_parallel_block", "use_parallel_embedding"});
+  const int32_t pattern = int_or(json, "sliding_window_pattern", 4, 1, kMaxLayers);
+  read_windows(json, config, read_window(json, 4096),
+               [&](int32_t i) { return (i + 1) % pattern != 0; });
+  for (LayerConfig& layer : config.layers) layer.rope_idx = layer.window > 0 ? 0 : -1;
 }
 
 constexpr HfKeys kLayerNormKeys{.norm_eps = "layer_norm_eps"};
@@ -429,6 +448,10 @@ constexpr HfKeys kGpt2Keys{.hidden_size = "n_embd",
 // vocabulary, hidden, FFN, layers, heads, KV heads, context, epsilon, activation, tied, head_dim
 constexpr HfArchitecture kArchitectures[] = {
     {"cohere", {256000, 8192, 22528, 40, 64, 0, 8192, 1e-5, "silu", true}, cohere, kLayerNormKeys},
+    {"cohere2",
+     {256000, 8192, 22528, 40, 64, 0, 8192, 1e-5, "silu", true},
+     cohere2,
+     kLayerNormKeys},
     {"gemma", {256000, 3072, 24576, 28, 16, 16, 8192, 1e-6, "gelu_pytorch_tanh", true, 256}, gemma},
     {"gemma2",
      {256000, 2304, 9216, 26, 8, 4, 8192, 1e-6, "gelu_pytorch_tanh", true, 256},

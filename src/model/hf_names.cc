@@ -23,6 +23,8 @@ constexpr NameRule kLlamaLayers[] = {
     {"self_attn.k_norm", "attn_k_norm"},
     {"self_attn.q_layernorm", "attn_q_norm"},
     {"self_attn.k_layernorm", "attn_k_norm"},
+    {"self_attn.q_layernorm.norms.#", "attn_q_norm", TensorUse::kHeadNorm},
+    {"self_attn.k_layernorm.norms.#", "attn_k_norm", TensorUse::kHeadNorm},
     {"self_attn.rotary_emb.inv_freq", "", TensorUse::kDropped},
     {"post_attention_layernorm", "", TensorUse::kPostAttention},
     {"pre_feedforward_layernorm", "ffn_norm"},
@@ -78,14 +80,26 @@ constexpr NameRule kGptNeoXLayers[] = {{"input_layernorm", "attn_norm"},
                                        {"mlp.dense_h_to_4h", "ffn_up"},
                                        {"mlp.dense_4h_to_h", "ffn_down"}};
 
+// As take_number, but what is behind the digits stays.
+int32_t take_digits(std::string_view& text) {
+  const size_t n_digits = std::min(text.find('.'), text.size());
+  if (n_digits == 0 || n_digits > 6) return -1;
+  if (text[0] == '0' && n_digits > 1) return -1;
+  int32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + n_digits, number);
+  if (error != std::errc() || end != text.data() + n_digits || number < 0) return -1;
+  text.remove_prefix(n_digits);
+  return number;
+}
+
 // Whether `text` is as `pattern`; its "#" gives the number.
 bool matches(std::string_view pattern, std::string_view text, int32_t& number) {
   const size_t mark = pattern.find('#');
   if (mark == std::string_view::npos) return text == pattern;
   if (text.substr(0, mark) != pattern.substr(0, mark)) return false;
   text.remove_prefix(mark);
-  number = take_number(text);
-  return number >= 0 && text == pattern.substr(mark + 2);
+  number = take_digits(text);
+  return number >= 0 && text == pattern.substr(mark + 1);
 }
 
 }  // namespace
@@ -96,21 +110,17 @@ NameTable names_of(HfNames names) {
   return {kLlamaGlobals, kLlamaLayers, "layers."};
 }
 
-const NameRule* find_rule(std::span<const NameRule> rules, std::string_view name, int32_t& expert) {
+const NameRule* find_rule(std::span<const NameRule> rules, std::string_view name, int32_t& number) {
   for (const NameRule& rule : rules) {
-    if (matches(rule.theirs, name, expert)) return &rule;
+    if (matches(rule.theirs, name, number)) return &rule;
   }
   return nullptr;
 }
 
 int32_t take_number(std::string_view& text) {
-  const size_t n_digits = std::min(text.find('.'), text.size());
-  if (n_digits == 0 || n_digits > 6 || n_digits == text.size()) return -1;
-  if (text[0] == '0' && n_digits > 1) return -1;
-  int32_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + n_digits, number);
-  if (error != std::errc() || end != text.data() + n_digits || number < 0) return -1;
-  text.remove_prefix(n_digits + 1);
+  const int32_t number = take_digits(text);
+  if (number < 0 || text.empty()) return -1;
+  text.remove_prefix(1);
   return number;
 }
 

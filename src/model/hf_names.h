@@ -19,13 +19,14 @@ enum class TensorUse : uint8_t {
   kGateUp,         // gate, then up
   kPostAttention,  // a norm after attention, or before the feed-forward block
   kExpert,         // of the expert whose number is in the name
+  kHeadNorm,       // of the head whose number is in the name
   kExpertsGateUp,  // (experts, gate and up, inputs)
   kExpertsDown,    // (experts, outputs, inputs)
   kDropped,        // follows from the configuration
 };
 
 struct NameRule {
-  std::string_view theirs;  // "#" stands for an expert's number
+  std::string_view theirs;  // "#" stands for a number
   std::string_view ours;
   TensorUse use = TensorUse::kPlain;
 };
@@ -36,11 +37,11 @@ struct NameTable {
 };
 NameTable names_of(HfNames names);
 
-// The rule of a name without prefix, layer and ending, or null; `expert` becomes the number in it.
-const NameRule* find_rule(std::span<const NameRule> rules, std::string_view name, int32_t& expert);
+// The rule of a name without prefix, layer and ending, or null; `number` becomes the one in it.
+const NameRule* find_rule(std::span<const NameRule> rules, std::string_view name, int32_t& number);
 
 // The number at the start of `text`, which it takes away with the dot behind it; -1 if there is
-// none of up to six digits without a leading zero.
+// none of up to six digits without a leading zero, or no dot.
 int32_t take_number(std::string_view& text);
 
 // Models of several parts, and models without a head, have other names before the same ones.

@@ -140,7 +140,7 @@ StoredTensor make_int4_tensor(const std::string& path, const std::string& name,
                           *files[static_cast<size_t>(parts.group_idx_file)], n_in);
   }
   const auto place = [](const SafetensorsEntry& entry, int32_t file) {
-    return Int4Source::Place{file, entry.offset, entry.n_bytes};
+    return StoredPlace{file, entry.offset, entry.n_bytes};
   };
   Int4Source source;
   source.packing = quantization.packing;

@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "model/gguf.h"
+#include "model/hf_cut.h"
 #include "model/hf_names.h"
+#include "model/hf_presence.h"
 #include "model/model_tensors.h"
 
 namespace prefold {
@@ -61,18 +63,23 @@ class TensorReader {
       place.suffix = "weight";
       place_tensor(place, make_int4_tensor(path_, source, pending.parts, quantization_, mapped_));
     }
+    put_head_norms();
     return std::move(tensors_);
   }
 
  private:
   // Where a stored tensor belongs.
   struct Place {
-    std::string source;  // its own name
-    int32_t layer = -1;  // -1: of the whole model
-    int32_t expert = -1;
+    std::string source;   // its own name
+    int32_t layer = -1;   // -1: of the whole model
+    int32_t number = -1;  // of the expert, or of the head
     std::string_view ours;
     Use use = Use::kPlain;
     std::string_view suffix;
+  };
+  struct HeadNorms {
+    Place place;                      // of one of them
+    std::vector<StoredTensor> heads;  // without names: not there yet
   };
   struct Quantised {
     Place place;
@@ -88,7 +95,7 @@ class TensorReader {
   }
 
   static bool find_rule(std::span<const NameRule> rules, std::string_view name, Place& place) {
-    const NameRule* rule = prefold::find_rule(rules, name, place.expert);
+    const NameRule* rule = prefold::find_rule(rules, name, place.number);
     if (rule == nullptr) return false;
     place.ours = rule->ours;
     place.use = rule->use;
@@ -128,8 +135,13 @@ class TensorReader {
 
   std::string canonical(const Place& place, std::string_view ours) const {
     if (place.layer < 0) return fmt::format("{}.{}", ours, place.suffix);
-    if (place.expert >= 0) return expert_tensor(place.layer, ours, place.expert);
+    if (is_of_expert(place)) return expert_tensor(place.layer, ours, place.number);
     return layer_tensor(place.layer, ours, place.suffix);
+  }
+
+  static bool is_of_expert(const Place& place) {
+    return place.use == Use::kExpert || place.use == Use::kExpertsGateUp ||
+           place.use == Use::kExpertsDown;
   }
 
   void put(const Place& place, std::string_view ours, StoredTensor tensor) {
@@ -152,6 +164,8 @@ class TensorReader {
       case Use::kPlain:
       case Use::kExpert:
         return put(place, place.ours, std::move(tensor));
+      case Use::kHeadNorm:
+        return add_head_norm(place, std::move(tensor));
       case Use::kPostAttention:
         return put(place, config_.has_post_norm ? "post_attention_norm" : "ffn_norm",
                    std::move(tensor));
@@ -181,6 +195,43 @@ class TensorReader {
     }
   }
 
+  // Heads' norms come in any order, and each must come once.
+  void add_head_norm(const Place& place, StoredTensor tensor) {
+    const int32_t n_heads = place.ours == "attn_q_norm" ? config_.n_heads : config_.n_kv_heads;
+    if (place.suffix == "bias" || place.number >= n_heads) return throw_no_place(place.source);
+    if (tensor.shape != std::vector<int64_t>{config_.head_dim}) {
+      throw_tensor(place.source, fmt::format("has shape ({}); wanted ({})",
+                                             fmt::join(tensor.shape, ", "), config_.head_dim));
+    }
+    tensor.name = place.source;
+    HeadNorms& norms = head_norms_[canonical(place, place.ours)];
+    norms.place = place;
+    norms.heads.resize(static_cast<size_t>(n_heads));
+    StoredTensor& head = norms.heads[static_cast<size_t>(place.number)];
+    if (!head.name.empty()) {
+      throw_tensor(place.source,
+                   fmt::format("and \"{}\" are the same tensor twice", printable(head.name)));
+    }
+    head = std::move(tensor);
+  }
+
+  void put_head_norms() {
+    for (const auto& [name, norms] : head_norms_) {
+      for (size_t head = 0; head < norms.heads.size(); ++head) {
+        const StoredTensor& vector = norms.heads[head];
+        if (vector.name.empty()) {
+          throw FormatError(
+              fmt::format("{}: the norm of head {} in \"{}\" is missing", path_, head, name));
+        }
+        if (vector.type == norms.heads.front().type) continue;
+        throw_tensor(vector.name, fmt::format("is {}; \"{}\" is {}", traits_of(vector.type).name,
+                                              printable(norms.heads.front().name),
+                                              traits_of(norms.heads.front().type).name));
+      }
+      put(norms.place, norms.place.ours, stack_vectors(norms.heads));
+    }
+  }
+
   int64_t output_size(std::string_view ours) const {
     return ours == "ffn_up" ? config_.ffn_size : config_.hidden_size;
   }
@@ -200,52 +251,27 @@ class TensorReader {
     if (place.use == Use::kQkvConv1d && place.suffix == "weight") {
       return columns(place, tensor, first, n);
     }
-    return rows(tensor, first, n);
-  }
-
-  static size_t row_bytes(const StoredTensor& tensor) {
-    return tensor.n_bytes / static_cast<size_t>(std::max<int64_t>(tensor.shape[0], 1));
-  }
-
-  static StoredTensor rows(StoredTensor tensor, int64_t first, int64_t n) {
-    const size_t bytes = row_bytes(tensor);
-    tensor.offset += static_cast<size_t>(first) * bytes;
-    tensor.n_bytes = static_cast<size_t>(n) * bytes;
-    tensor.shape[0] = n;
-    return tensor;
+    return cut_rows(tensor, first, n);
   }
 
   // Columns [first, first + n) of a stored matrix, as rows.
-  StoredTensor columns(const Place& place, StoredTensor tensor, int64_t first, int64_t n) const {
+  StoredTensor columns(const Place& place, const StoredTensor& tensor, int64_t first,
+                       int64_t n) const {
     if (tensor.transform == TensorTransform::kInt4) return tensor;
     if (tensor.shape.size() != 2 || first + n > tensor.shape[1] || tensor.shape[0] < 1) {
       throw_tensor(place.source, fmt::format("has shape ({}); wanted (inputs, {})",
                                              fmt::join(tensor.shape, ", "), first + n));
     }
-    const int64_t n_in = tensor.shape[0], stride = tensor.shape[1];
-    const auto size = static_cast<size_t>(traits_of(tensor.type).block_bytes);
-    tensor.transform = TensorTransform::kTransposed;
-    tensor.stride_rows = stride;
-    tensor.offset += static_cast<size_t>(first) * size;
-    tensor.n_bytes = static_cast<size_t>((n_in - 1) * stride + n) * size;
-    tensor.shape = {n, n_in};
-    return tensor;
+    return cut_columns(tensor, first, n);
   }
 
   // Of each head's q, k and v rows the which-th part.
-  StoredTensor runs(const Place& place, StoredTensor tensor, int64_t which) const {
+  StoredTensor runs(const Place& place, const StoredTensor& tensor, int64_t which) const {
     if (tensor.transform == TensorTransform::kInt4) {
       throw_tensor(place.source, "is a quantised matrix whose heads cannot be taken apart");
     }
-    const size_t bytes = row_bytes(tensor);
-    const int64_t run = config_.head_dim, stride = 3 * run;
-    tensor.transform = TensorTransform::kRowRuns;
-    tensor.run_rows = run;
-    tensor.stride_rows = stride;
-    tensor.offset += static_cast<size_t>(which * run) * bytes;
-    tensor.n_bytes = static_cast<size_t>((config_.n_heads - 1) * stride + run) * bytes;
-    tensor.shape[0] = config_.n_heads * run;
-    return tensor;
+    const int64_t run = config_.head_dim;
+    return cut_runs(tensor, which * run, config_.n_heads, run, 3 * run);
   }
 
   void cut_experts(Place place, const StoredTensor& tensor) {
@@ -261,13 +287,13 @@ class TensorReader {
     }
     StoredTensor all = tensor;
     all.shape = {wanted[0] * wanted[1], wanted[2]};
-    for (place.expert = 0; place.expert < n_experts; ++place.expert) {
-      const int64_t first = place.expert * wanted[1];
+    for (place.number = 0; place.number < n_experts; ++place.number) {
+      const int64_t first = place.number * wanted[1];
       if (is_down) {
-        put(place, "ffn_down", rows(all, first, wanted[1]));
+        put(place, "ffn_down", cut_rows(all, first, wanted[1]));
       } else {
-        put(place, "ffn_gate", rows(all, first, ffn));
-        put(place, "ffn_up", rows(all, first + ffn, ffn));
+        put(place, "ffn_gate", cut_rows(all, first, ffn));
+        put(place, "ffn_up", cut_rows(all, first + ffn, ffn));
       }
     }
   }
@@ -280,46 +306,8 @@ class TensorReader {
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string, std::string> sources_;  // the stored name of each placed tensor
   std::map<std::string, Quantised> quantised_;            // by the matrix's stored name
+  std::map<std::string, HeadNorms> head_norms_;           // by the canonical name
 };
-
-bool is_of_kind(const StoredTensor& tensor, const std::string& kind) {
-  if (kind == "norm weight") return tensor.name == kOutputNorm;
-  if (kind == "norm bias") return tensor.name == kOutputNormBias;
-  if (kind == kOutputBias) return tensor.name == kOutputBias;
-  return tensor.name.starts_with("blk.") && tensor.name.ends_with("." + kind);
-}
-
-// Programs that quantise write a bias of zeros for every matrix.
-void drop_zero_biases(const HfModel& model, const std::vector<HfFile>& files,
-                      std::vector<StoredTensor>& tensors) {
-  std::erase_if(tensors, [&](const StoredTensor& tensor) {
-    const bool is_unwanted =
-        std::any_of(model.presence.begin(), model.presence.end(), [&](const HfPresence& expected) {
-          return !expected.is_there && expected.kind.ends_with(".bias") &&
-                 is_of_kind(tensor, expected.kind);
-        });
-    if (!is_unwanted) return false;
-    const std::span<const std::byte> bytes =
-        files[static_cast<size_t>(tensor.file)].mapped->bytes();
-    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(tensor.offset);
-    return std::all_of(begin, begin + static_cast<std::ptrdiff_t>(tensor.n_bytes),
-                       [](std::byte byte) { return byte == std::byte{0}; });
-  });
-}
-
-// config.json and the tensors agree on which kinds there are.
-void check_presence(const std::string& path, const HfModel& model,
-                    const std::vector<StoredTensor>& tensors) {
-  for (const HfPresence& expected : model.presence) {
-    const bool is_there =
-        std::any_of(tensors.begin(), tensors.end(),
-                    [&](const StoredTensor& tensor) { return is_of_kind(tensor, expected.kind); });
-    if (is_there == expected.is_there) continue;
-    throw FormatError(fmt::format("{}: the model {} \"{}\" tensors, unlike its configuration ({})",
-                                  path, expected.is_there ? "lacks" : "has", expected.kind,
-                                  expected.because));
-  }
-}
 
 }  // namespace
 

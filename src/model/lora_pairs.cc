@@ -12,7 +12,8 @@
 namespace prefold {
 namespace {
 
-constexpr LoraArchitecture kArchitectures[] = {{"command-r", "cohere"},
+constexpr LoraArchitecture kArchitectures[] = {{"cohere2", "cohere2"},
+                                               {"command-r", "cohere"},
                                                {"gemma", "gemma"},
                                                {"gemma2", "gemma2"},
                                                {"gemma3", "gemma3_text"},

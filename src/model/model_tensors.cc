@@ -42,7 +42,8 @@ class WantedList {
  private:
   void add(std::string_view name, std::vector<int64_t> shape,
            Presence presence = Presence::kRequired, std::string_view kind = "") {
-    fn_({std::string(name), std::move(shape), presence, std::string(kind)});
+    const bool is_plain = shape.size() == 1;
+    fn_({std::string(name), std::move(shape), presence, std::string(kind), is_plain});
   }
 
   void linear(std::string_view part, int64_t n_out, int64_t n_in) {
@@ -58,8 +59,12 @@ class WantedList {
     add(layer_tensor(layer_, part, "bias"), {n}, Presence::kAlike, "norm bias");
   }
 
-  // RMS norms, or layer norms with a bias (phi).
+  // RMS norms, or layer norms with a bias (phi), or without one where each head has its own.
   void qk_norm(std::string_view part, int32_t n_heads) {
+    if (config_.qk_norm == QkNorm::kEachHead) {
+      return fn_(
+          {layer_tensor(layer_, part), {n_heads, config_.head_dim}, Presence::kRequired, "", true});
+    }
     const bool by_row = config_.qk_norm == QkNorm::kRow;
     const int64_t n = by_row ? int64_t{n_heads} * config_.head_dim : config_.head_dim;
     add(layer_tensor(layer_, part), {n});
@@ -125,7 +130,7 @@ void check_tensor(std::string_view path, const StoredTensor& tensor, const Wante
                                   fmt::join(wanted.shape, ", ")));
   }
   const TensorTypeTraits& traits = traits_of(tensor.type);
-  if (wanted.shape.size() == 1 && traits.block_elements != 1) {
+  if (wanted.is_plain && traits.block_elements != 1) {
     throw FormatError(fmt::format("{}: tensor \"{}\" is of type {}; wanted F32, F16 or BF16", path,
                                   tensor.name, traits.name));
   }

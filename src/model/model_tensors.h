@@ -39,16 +39,17 @@ struct WantedTensor {
   std::string name;
   std::vector<int64_t> shape;
   Presence presence = Presence::kRequired;
-  std::string kind;  // of kAlike: what the layers' tensors have in common, "attn_q.bias"
+  std::string kind;       // of kAlike: what the layers' tensors have in common, "attn_q.bias"
+  bool is_plain = false;  // of floats: norms of each head, and everything with one dimension
 };
 // Tells of each. There may be millions where a hostile file says so: fn stops them by throwing.
 void for_each_wanted(const ModelConfig& config, const std::function<void(WantedTensor)>& fn);
 
 const StoredTensor* find_tensor(const std::vector<StoredTensor>& tensors, std::string_view name);
 
-// Every tensor the model needs is there in its one shape, vectors are plain floats, and nothing is
-// there that the model would not use. Throws FormatError naming the tensor, both shapes, and
-// `path`.
+// Every tensor the model needs is there in its one shape, norms and other vectors are plain floats,
+// and nothing is there that the model would not use. Throws FormatError naming the tensor, both
+// shapes, and `path`.
 void check_model_tensors(std::string_view path, const ModelConfig& config,
                          const std::vector<StoredTensor>& tensors);
 

@@ -28,6 +28,18 @@ std::vector<std::byte> gather_runs(const StoredTensor& tensor, std::span<const s
   return made;
 }
 
+std::vector<std::byte> join_places(const ModelFile& model, const StoredTensor& tensor) {
+  std::vector<std::byte> made;
+  made.reserve(packed_bytes(tensor));
+  for (const StoredPlace& place : *tensor.places) {
+    const auto bytes = model.files[static_cast<size_t>(place.file)].bytes();
+    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(place.offset);
+    made.insert(made.end(), begin, begin + static_cast<std::ptrdiff_t>(place.n_bytes));
+  }
+  CHECK(made.size() == packed_bytes(tensor));
+  return made;
+}
+
 template <typename Element>
 void transpose(const StoredTensor& tensor, const std::byte* stored, std::byte* made) {
   constexpr int64_t kTile = 32;  // both sides of a tile stay in cache
@@ -48,7 +60,7 @@ void transpose(const StoredTensor& tensor, const std::byte* stored, std::byte* m
 // The 4-bit numbers of one stored int32 matrix.
 class Words {
  public:
-  Words(const ModelFile& model, const Int4Source::Place& place, int64_t n_columns)
+  Words(const ModelFile& model, const StoredPlace& place, int64_t n_columns)
       : words_(model.files[static_cast<size_t>(place.file)].bytes().data() + place.offset),
         n_columns_(n_columns) {}
   uint32_t at(int64_t row, int64_t column) const {
@@ -174,6 +186,9 @@ TensorBytes read_tensor(const ModelFile& model, const StoredTensor& tensor) {
     case TensorTransform::kInt4:
       result.made = make_int4(model, tensor);
       break;
+    case TensorTransform::kStacked:
+      result.made = join_places(model, tensor);
+      break;
   }
   result.bytes = result.made;
   return result;
@@ -192,11 +207,15 @@ std::vector<float> read_floats(const ModelFile& model, const StoredTensor& tenso
 }
 
 void drop_tensor(const ModelFile& model, const StoredTensor& tensor) {
-  model.files[static_cast<size_t>(tensor.file)].drop(tensor.offset, tensor.n_bytes);
-  if (tensor.int4 == nullptr) return;
-  for (const Int4Source::Place* place : {&tensor.int4->zeros, &tensor.int4->scales}) {
-    model.files[static_cast<size_t>(place->file)].drop(place->offset, place->n_bytes);
+  const auto drop = [&](const StoredPlace& place) {
+    model.files[static_cast<size_t>(place.file)].drop(place.offset, place.n_bytes);
+  };
+  drop({tensor.file, tensor.offset, tensor.n_bytes});
+  if (tensor.int4 != nullptr) {
+    drop(tensor.int4->zeros);
+    drop(tensor.int4->scales);
   }
+  if (tensor.places != nullptr) std::for_each(tensor.places->begin(), tensor.places->end(), drop);
 }
 
 }  // namespace prefold

@@ -11,6 +11,12 @@
 
 namespace prefold {
 
+struct StoredPlace {
+  int32_t file = 0;  // which of ModelFile::files
+  size_t offset = 0;
+  size_t n_bytes = 0;
+};
+
 // 4-bit weights of GPTQ (arXiv 2210.17323) and AWQ (arXiv 2306.00978) checkpoints, as three stored
 // tensors that become one of the kInt4 types. In each int32 lie eight 4-bit numbers.
 //   GPTQ  quants (n_in / 8, n_out): of eight k, low bits first; zeros (n_in / group, n_out / 8): of
@@ -20,17 +26,12 @@ namespace prefold {
 // scales (n_in / group, n_out), f16. A weight is scale * (quant - (zero + zero_offset)).
 struct Int4Source {
   enum class Packing : uint8_t { kGptq, kAwq };
-  struct Place {
-    int32_t file = 0;
-    size_t offset = 0;
-    size_t n_bytes = 0;
-  };
   Packing packing = Packing::kGptq;
   int32_t group = 0;         // k that share a scale and a zero
   int32_t zero_offset = 0;   // 1: zeros are stored less one (GPTQ's first version)
   int32_t n_stored_out = 0;  // outputs of the stored tensors
   int32_t first_out = 0;     // of them this tensor's first (one of several in a fused matrix)
-  Place quants, zeros, scales;
+  StoredPlace quants, zeros, scales;
 };
 
 // What lies between a tensor's stored bytes and those of its type and shape. "Rows" of a vector are
@@ -41,6 +42,7 @@ enum class TensorTransform : uint8_t {
   kTransposed,  // (n_in, n_out) is stored, of rows of `stride_rows` elements
   kPlusOne,     // a vector of plain floats, one less than what is meant
   kInt4,        // `int4` says where from
+  kStacked,     // its rows lie at `places`, each in one
 };
 
 struct StoredTensor {
@@ -53,7 +55,8 @@ struct StoredTensor {
   TensorTransform transform = TensorTransform::kNone;
   int64_t run_rows = 0;
   int64_t stride_rows = 0;
-  std::shared_ptr<const Int4Source> int4;  // of kInt4
+  std::shared_ptr<const Int4Source> int4;                  // of kInt4
+  std::shared_ptr<const std::vector<StoredPlace>> places;  // of kStacked, the first is its own
 };
 
 // The product of the shape; of a parsed tensor it cannot overflow.

@@ -146,10 +146,10 @@ class CpuLayers {
 
   void qk_norm(const Rows& x, const Norm& weights) {
     const NormParams params = norm_params(config_, weights);
-    if (config_.qk_norm == QkNorm::kHead) {
-      norm_heads(device_, params, config_.head_dim, x);
-    } else {
+    if (config_.qk_norm == QkNorm::kRow) {
       prefold::norm(device_, x, params, x);
+    } else {
+      norm_heads(device_, params, config_.head_dim, x);
     }
     times_.elementwise += timer_.lap();
   }

@@ -28,7 +28,7 @@ struct MoeWeights {
 struct LayerWeights {
   Norm attention_norm;
   Linear q, k, v, o;
-  Norm q_norm, k_norm;  // head_dim values (the same for each head), or those of all heads
+  Norm q_norm, k_norm;  // head_dim values, the same for each head, or those of all heads in order
   Norm attention_post_norm;
   Norm ffn_norm;
   Linear gate, up, down;

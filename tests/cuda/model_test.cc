@@ -106,6 +106,14 @@ FeatureModel olmo2() {
   return {"olmo2", config, kNoBiases};
 }
 
+// As stablelm's and cohere's larger models: weights of its own for each head, fewer for keys.
+FeatureModel norm_each_head() {
+  ModelConfig config = small_config(2);
+  config.norm_kind = NormKind::kLayer;
+  config.qk_norm = QkNorm::kEachHead;
+  return {"norms of each head", config, {}};
+}
+
 // With biases of q, k and v as qwen2 has them, and a layer without positions as in smollm3.
 FeatureModel olmo() {
   ModelConfig config = small_config(2);
@@ -146,8 +154,8 @@ FeatureModel experts(bool has_shared) {
 }
 
 std::vector<FeatureModel> feature_models() {
-  return {gemma(), gpt2(),    parallel(true), parallel(false), olmo2(),
-          olmo(),  granite(), experts(true),  experts(false)};
+  return {gemma(),          gpt2(), parallel(true), parallel(false), olmo2(),
+          norm_each_head(), olmo(), granite(),      experts(true),   experts(false)};
 }
 
 // As Q8_0 has them; the values become those that are stored.
@@ -178,7 +186,7 @@ class StoredModel {
       const auto found = tensors.find(wanted.name);
       if (found == tensors.end()) continue;
       std::vector<float>& values = found->second;
-      const bool is_quantised = wanted.shape.size() == 2 && !feature.quantised.empty() &&
+      const bool is_quantised = !wanted.is_plain && !feature.quantised.empty() &&
                                 wanted.name.find(feature.quantised) != std::string::npos;
       const std::string bytes = is_quantised
                                     ? quantise(values)

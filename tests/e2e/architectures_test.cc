@@ -10,6 +10,8 @@ using namespace prefold;
 namespace {
 
 constexpr const char* kModels[] = {"cohere",
+                                   "cohere2",
+                                   "cohere_heads",
                                    "gemma",
                                    "gemma2",
                                    "gemma3_text",
@@ -29,6 +31,7 @@ constexpr const char* kModels[] = {"cohere",
                                    "qwen3",
                                    "smollm3",
                                    "stablelm",
+                                   "stablelm_heads",
                                    "starcoder2",
                                    "llama_dynamic",
                                    "gpt_neox_sequential",

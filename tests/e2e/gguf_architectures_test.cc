@@ -5,8 +5,8 @@
 using namespace prefold;
 
 TEST_CASE("models of several architectures in GGUF agree with transformers") {
-  for (const std::string name :
-       {"cohere", "gemma3_text", "gpt2", "gpt_neox", "llama3", "phi3", "qwen3"}) {
+  for (const std::string name : {"cohere", "cohere_heads", "gemma3_text", "gpt2", "gpt_neox",
+                                 "llama3", "phi3", "qwen3", "stablelm_heads"}) {
     CAPTURE(name);
     const std::string oracle_file = "tests/data/e2e/" + name + ".json";
     const Json oracle = read_json(oracle_file);

@@ -128,6 +128,46 @@ TEST_CASE("features that an architecture's name stands for") {
                 b.set_bool("gptneox.use_parallel_residual", false);
               }).is_parallel);
   CHECK(config_of("stablelm").is_parallel);  // it has no second norm
+  const ModelConfig cohere2 = config_of(
+      "cohere2", [](GgufBuilder& b) { b.set_u32("cohere2.attention.sliding_window", 16); });
+  CHECK(windows(cohere2) == std::vector<int32_t>{16, 16, 16, 0, 16, 16});
+  CHECK(cohere2.layers[0].rope_idx == 0);
+  CHECK(cohere2.layers[3].rope_idx == -1);
+  CHECK(cohere2.is_parallel);
+  CHECK_THROWS_AS(config_of("cohere2"), FormatError);
+}
+
+TEST_CASE("norms of each head are told by their tensors, and are floats") {
+  for (const char* name : {"stablelm", "command-r"}) {
+    CAPTURE(name);
+    CHECK(config_of(name).qk_norm == QkNorm::kNone);
+    const auto message_of = [&](const std::vector<uint64_t>& shape,
+                                TensorType type) -> std::string {
+      const Read model = read(name, [&](GgufBuilder& b) {
+        b.add_tensor("blk.0.attn_q_norm.weight", shape, TensorType::kF32);
+      });
+      CHECK(model.config.qk_norm == QkNorm::kEachHead);
+      std::vector<StoredTensor> tensors;
+      for_each_wanted(model.config, [&](const WantedTensor& wanted) {
+        const StoredTensor* stored = find_tensor(model.tensors, wanted.name);
+        tensors.push_back(stored != nullptr ? *stored : StoredTensor());
+        tensors.back().name = wanted.name;
+        if (stored == nullptr) tensors.back().shape = wanted.shape;
+        if (wanted.name == "blk.0.attn_q_norm.weight") tensors.back().type = type;
+      });
+      try {
+        check_model_tensors("f", model.config, tensors);
+      } catch (const FormatError& error) {
+        return error.what();
+      }
+      return "no error";
+    };
+    CHECK(message_of({4, 8}, TensorType::kF32) == "no error");
+    CHECK(message_of({8}, TensorType::kF32) ==
+          "f: tensor \"blk.0.attn_q_norm.weight\" has shape (8); wanted (4, 8)");
+    CHECK(message_of({4, 8}, TensorType::kQ8_0) ==
+          "f: tensor \"blk.0.attn_q_norm.weight\" is of type Q8_0; wanted F32, F16 or BF16");
+  }
 }
 
 TEST_CASE("fused tensors are cut apart, experts too, and shapes that do not fit are refused") {

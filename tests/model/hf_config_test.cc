@@ -188,7 +188,7 @@ TEST_CASE("experts, scales and caps") {
 TEST_CASE("what is not known, or not supported, is refused by name") {
   CHECK(message_of("rwkv", "")
             .starts_with("c: models of \"model_type\" \"rwkv\" are not supported; supported are "
-                         "cohere, gemma, "));
+                         "cohere, cohere2, gemma, "));
   CHECK(message_of("llama", R"("attn_logit_softcapping":30.0)") ==
         "c: \"attn_logit_softcapping\" is 30.0; which is not known to models of this kind and may "
         "change them");
@@ -203,9 +203,26 @@ TEST_CASE("what is not known, or not supported, is refused by name") {
   CHECK(message_of("llama", R"("hidden_act":"quick_gelu")") ==
         "c: \"hidden_act\" is \"quick_gelu\"; supported are silu, gelu, gelu_new, gelu_fast, "
         "gelu_pytorch_tanh, relu");
-  CHECK(message_of("stablelm", R"("qk_layernorm":true)").find("qk_layernorm") != std::string::npos);
-  CHECK(message_of("cohere", R"("use_qk_norm":true)").find("use_qk_norm") != std::string::npos);
   CHECK(message_of("gemma", R"("use_bidirectional_attention":true)") != "no error");
+}
+
+TEST_CASE("stablelm and cohere may have norms of each head, cohere2 has windows or no positions") {
+  CHECK(read("stablelm").config.qk_norm == QkNorm::kNone);
+  CHECK(read("stablelm", R"("qk_layernorm":true)").config.qk_norm == QkNorm::kEachHead);
+  CHECK(read("cohere").config.qk_norm == QkNorm::kNone);
+  CHECK(read("cohere", R"("use_qk_norm":true)").config.qk_norm == QkNorm::kEachHead);
+  const ModelConfig cohere2 = read("cohere2", R"("sliding_window":64,"layer_switch":4,
+      "order_of_interleaved_layers":"local_attn_first","rope_theta":50000,"rotary_pct":1.0,
+      "position_embedding_type":"rope_gptj","use_parallel_block":true,"use_gated_activation":true,"logit_scale":0.25)")
+                                  .config;
+  CHECK(windows(cohere2) == std::vector<int32_t>{64, 64, 64, 0, 64, 64});
+  CHECK(ropes(cohere2) == std::vector<int32_t>{0, 0, 0, -1, 0, 0});
+  CHECK(cohere2.ropes[0].kind == RopeKind::kInterleaved);
+  CHECK(cohere2.is_parallel);
+  CHECK(cohere2.logit_scale == 0.25f);
+  CHECK(windows(read("cohere2", R"("sliding_window_pattern":2)").config) ==
+        std::vector<int32_t>{4096, 0, 4096, 0, 4096, 0});
+  CHECK(message_of("cohere2", R"("use_qk_norm":true)").find("use_qk_norm") != std::string::npos);
 }
 
 TEST_CASE("hostile values are refused with their bounds") {

@@ -117,6 +117,34 @@ TEST_CASE("norms stored less one get it back, other vectors do not") {
   CHECK(values_of(file, tensors, "blk.0.attn_q.bias", {4}) == Floats{0, 1, 2, 3});
 }
 
+TEST_CASE("norms of single heads become one tensor, in whatever order they lie") {
+  HfModel model = small_model();
+  const std::string q = "model.layers.0.self_attn.q_layernorm.norms.";
+  const BuiltTensor first = counting(q + "0.weight", {2}),
+                    second = counting(q + "1.weight", {2}, 7);
+  const OpenedFile file(
+      {second, counting("model.layers.1.self_attn.k_layernorm.norms.0.weight", {2}), first});
+  const auto tensors = read_hf_tensors("m", model, {}, file.files);
+  CHECK(tensors.size() == 2);
+  CHECK(values_of(file, tensors, "blk.0.attn_q_norm.weight", {2, 2}) == Floats{0, 1, 7, 8});
+  CHECK(values_of(file, tensors, "blk.1.attn_k_norm.weight", {1, 2}) == Floats{0, 1});
+  const auto with = [&](const BuiltTensor& other) { return message_of(model, {first, other}); };
+  CHECK(message_of(model, {second}) ==
+        "m: the norm of head 0 in \"blk.0.attn_q_norm.weight\" is missing");
+  CHECK(with(counting(q + "2.weight", {2})) ==
+        "m: tensor \"" + q + "2.weight\" has no place in a test model of 2 layers");
+  CHECK(with(counting(q + "1.bias", {2}))
+            .ends_with("1.bias\" has no place in a test model of 2 layers"));
+  CHECK(with(counting(q + "1.", {2})).find("has no place") != std::string::npos);
+  CHECK(with(counting(q + "01.weight", {2})).find("has no place") != std::string::npos);
+  CHECK(with(counting(q + "1.weight", {3})) ==
+        "m: tensor \"" + q + "1.weight\" has shape (3); wanted (2)");
+  CHECK(with(counting("layers.0.self_attn.q_layernorm.norms.0.weight", {2}))
+            .find("are the same tensor twice") != std::string::npos);
+  CHECK(with({q + "1.weight", "F16", {2}, std::string(4, 'a')}) ==
+        "m: tensor \"" + q + "1.weight\" is F16; \"" + q + "0.weight\" is F32");
+}
+
 TEST_CASE("fused matrices are cut by rows") {
   const OpenedFile file({counting("model.layers.0.self_attn.qkv_proj.weight", {8, 2}),
                          counting("model.layers.0.mlp.gate_up_proj.weight", {6, 2}, 100)});

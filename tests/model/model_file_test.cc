@@ -176,7 +176,8 @@ TEST_CASE("files that are no GGUF model are refused") {
 
 TEST_CASE("models that this forward pass cannot run are refused by name") {
   CHECK(message_with([](GgufBuilder& b) { b.set_string("general.architecture", "rwkv7"); }) ==
-        "models of architecture \"rwkv7\" are not supported; supported are command-r, gemma, "
+        "models of architecture \"rwkv7\" are not supported; supported are cohere2, command-r, "
+        "gemma, "
         "gemma2, gemma3, gpt2, gptneox, granite, llama, mistral3, olmo, olmo2, olmoe, phi2, phi3, "
         "qwen2, qwen2moe, qwen3, qwen3moe, smollm3, stablelm, starcoder2");
   CHECK(message_with([](GgufBuilder& b) { b.set_f32("llama.final_logit_softcapping", 30.0f); }) ==
