@@ -27,12 +27,19 @@ __device__ __forceinline__ uint32_t bits_of(__half2 pair) {
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-// Scale in the low half, minimum in the high one (kW8: none).
+// Scale in the low half, minimum or zero in the high one (kW8: none).
 __device__ __forceinline__ float scale_of(uint32_t scales) {
   return __half2float(__low2half(as_half2(scales)));
 }
-__device__ __forceinline__ float minimum_of(uint32_t scales) {
-  return __half2float(__high2half(as_half2(scales)));
+
+// Of kW4: d * (q - zero) + minimum, one of them 0.
+struct Offsets {
+  uint32_t zero;
+  uint32_t minimum;  // f16 in both halves
+};
+__device__ __forceinline__ Offsets offsets_of(uint32_t scales) {
+  const bool has_zero = (scales & 0x7c000000) == 0x7c000000;
+  return {has_zero ? scales >> 16 & 31 : 0, has_zero ? 0 : __byte_perm(scales, 0, 0x3232)};
 }
 
 // The quants as f32, pair by pair, exactly. An unsigned byte u in the low bits of the f32 2^23 is
@@ -49,31 +56,36 @@ struct LaneQuants<WeightFormat::kW4> {
   uint32_t word;
 
   __device__ __forceinline__ void floats(uint32_t scales, float (&out)[8]) const {
-    const float scale = scale_of(scales), minimum = minimum_of(scales);
+    const Offsets offsets = offsets_of(scales);
+    const float scale = scale_of(scales), zero = static_cast<float>(offsets.zero);
+    const float minimum = __half2float(__low2half(as_half2(offsets.minimum)));
     const uint32_t even_pairs = word & 0x0f0f0f0f, odd_pairs = word >> 4 & 0x0f0f0f0f;
 #pragma unroll
     for (int pair = 0; pair < 4; ++pair) {
       const uint32_t bytes = pair % 2 == 0 ? even_pairs : odd_pairs;
 #pragma unroll
       for (int odd = 0; odd < 2; ++odd) {
-        const float quant = byte_to_float(bytes, pair / 2 + 2 * odd, 0.0f);
+        const float quant = byte_to_float(bytes, pair / 2 + 2 * odd, zero);
         out[2 * pair + odd] = __fmaf_rn(scale, quant, minimum);
       }
     }
   }
 
-  // A quant q in the low bits of the f16 1024 is 1024 + q, four bits further up 1024 + 16 q.
+  // A quant q in the low bits of the f16 1024 is 1024 + q, four bits further up 1024 + 16 q; a zero
+  // likewise in those of 1024 and 64.
   __device__ __forceinline__ void halves(uint32_t scales, uint32_t (&out)[4]) const {
     constexpr uint32_t k1024 = 0x64006400;
+    const Offsets offsets = offsets_of(scales);
     const __half2 scale = as_half2(__byte_perm(scales, 0, 0x1010));
-    const __half2 minimum = as_half2(__byte_perm(scales, 0, 0x3232));
-    const __half2 sixteenth = as_half2(0x2c002c00), minus_64 = as_half2(0xd400d400);
+    const __half2 minimum = as_half2(offsets.minimum), sixteenth = as_half2(0x2c002c00);
+    const __half2 zero_1024 = as_half2(k1024 + offsets.zero * 0x00010001);
+    const __half2 minus_zero_64 = as_half2(0xd400d400 + offsets.zero * 0x00100010);
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
       const uint32_t shifted = word >> (8 * step);
-      const __half2 low = __hsub2(as_half2(and_or(shifted, 0x000f000f, k1024)), as_half2(k1024));
+      const __half2 low = __hsub2(as_half2(and_or(shifted, 0x000f000f, k1024)), zero_1024);
       const __half2 high =
-          __hfma2(as_half2(and_or(shifted, 0x00f000f0, k1024)), sixteenth, minus_64);
+          __hfma2(as_half2(and_or(shifted, 0x00f000f0, k1024)), sixteenth, minus_zero_64);
       out[2 * step] = bits_of(__hfma2(low, scale, minimum));
       out[2 * step + 1] = bits_of(__hfma2(high, scale, minimum));
     }
@@ -127,7 +139,7 @@ __device__ __forceinline__ uint32_t load_scales(const DeviceMatrix& weight, int6
   }
 }
 
-// A lane's 8 weights of a unit as pairs of T, each d * q + m rounded once.
+// A lane's 8 weights of a unit as pairs of T, each rounded once.
 template <class T, class Quants>
 __device__ __forceinline__ void dequantize(const Quants& quants, uint32_t scales,
                                            uint32_t (&out)[4]) {

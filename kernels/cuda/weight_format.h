@@ -2,7 +2,8 @@
 //
 // kDense  values of one float type, row-major (n_out, n_in): what cuBLAS reads too.
 // kW8     8-bit quants in groups of 32 along k, one f16 scale d a group:  w = d * q
-// kW4     4-bit quants in groups of 32 along k, f16 scale d and minimum m:  w = d * q + m
+// kW4     4-bit quants in groups of 32 along k, f16 scale d, and a minimum m:  w = d * q + m
+//         or a zero z, 0 to 16:  w = d * (q - z)
 //
 // Quants lie in units of 8 outputs x 32 k, units of the same k side by side: (n_in / 32, n_out /
 // 8). A unit holds, lane by lane, what a warp's lanes need as B operands of two mma.m16n8k16: lane
@@ -13,9 +14,10 @@
 //        at bit 8 s + 4 p, the odd one's at bit 16 + 8 s + 4 p
 // So stages of any multiple of 32 k and 8 outputs are runs of whole sectors, and a warp reads a
 // unit from shared memory without bank conflicts, in its fragments' order. Scales: (n_in / 32,
-// n_out), f16 (kW8) or pairs of f16, scale first (kW4).
+// n_out), f16 (kW8) or pairs, scale first (kW4): with a finite f16, the minimum, or with 0x7c00 +
+// z, which is none.
 //
-// A weight's value in T is d * q + m rounded once to T, in every kernel that reads it.
+// A weight's value in T is that of the formula rounded once to T, in every kernel that reads it.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +31,9 @@ enum class WeightFormat : uint8_t { kDense, kW8, kW4 };
 
 inline constexpr int32_t kWeightGroup = 32;       // k that share a scale
 inline constexpr int32_t kWeightUnitOutputs = 8;  // outputs of a unit
+
+// The second of a kW4 group's pair where it is a zero.
+constexpr uint16_t zero_bits(int32_t zero) { return static_cast<uint16_t>(0x7c00 + zero); }
 
 constexpr int32_t unit_bytes(WeightFormat format) {
   return format == WeightFormat::kW8 ? 256 : 128;

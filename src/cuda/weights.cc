@@ -85,28 +85,44 @@ bool pack_dense_strip(const MatrixLayout& layout, const Strip& strip, std::byte*
 // What must be added to a type's quants to make them unsigned, taken back by the minimum.
 int32_t unsigned_offset(TensorType type) { return type == TensorType::kQ4_0 ? 8 : 0; }
 
+bool has_zeros(TensorType type) {
+  return type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
+         type == TensorType::kInt4_128;
+}
+
 // The scale (and minimum) of a group of 32 and its quants into their places of a unit. `group`: the
-// group's elements, of output g of the unit. False if a scale or minimum does not fit f16.
-bool pack_w4_group(const reference::Quantised* group, int32_t offset, int32_t g, uint32_t* unit,
+// group's elements, of output g of the unit. False if a scale or minimum does not fit f16, here and
+// below.
+bool pack_w4_group(TensorType type, const reference::Quantised* group, int32_t g, uint32_t* unit,
                    std::byte* scales) {
+  const int32_t offset = unsigned_offset(type);
   for (int32_t k = 0; k < kWeightGroup; ++k) {
     const auto quant = static_cast<uint32_t>(group[k].quant + offset);
     const int32_t step = k / 16, pair = k / 8 % 2, lane = 4 * g + k % 8 / 2, odd = k % 2;
     unit[lane] |= quant << (8 * step + 4 * pair + 16 * odd);
   }
   const float scale = group[0].scale;
-  const float minimum = group[0].minimum - static_cast<float>(offset) * scale;
   put_float(FloatType::kF16, scale, scales);
+  if (has_zeros(type)) {  // the minimum is minus scale times zero, exactly
+    const bool is_number = std::isfinite(scale) && scale != 0.0f;
+    const auto zero = static_cast<int32_t>(is_number ? -group[0].minimum / scale : 0.0f);
+    const uint16_t bits = zero_bits(zero);
+    std::memcpy(scales + 2, &bits, 2);
+    return true;  // the scale was f16
+  }
+  const float minimum = group[0].minimum - static_cast<float>(offset) * scale;
   put_float(FloatType::kF16, minimum, scales + 2);
-  return !overflows_f16(scale) && !overflows_f16(minimum);
+  // A minimum that is no number would be taken for a zero.
+  return !overflows_f16(scale) && !overflows_f16(minimum) && !std::isnan(minimum);
 }
 
-void pack_w8_group(const reference::Quantised* group, int32_t g, uint8_t* unit, std::byte* scale) {
+bool pack_w8_group(const reference::Quantised* group, int32_t g, uint8_t* unit, std::byte* scale) {
   for (int32_t k = 0; k < kWeightGroup; ++k) {
     const int32_t step = k / 16, lane = 4 * g + k % 8 / 2, byte = k / 8 % 2 * 2 + k % 2;
     unit[8 * lane + 4 * step + byte] = static_cast<uint8_t>(group[k].quant + 128);
   }
   put_float(FloatType::kF16, group[0].scale, scale);
+  return !overflows_f16(group[0].scale);
 }
 
 // False if a scale or minimum does not fit f16.
@@ -136,9 +152,9 @@ bool pack_quantised_strip(const MatrixLayout& layout, const Strip& strip, std::b
         const reference::Quantised* group = &elements[static_cast<size_t>(i * kWeightGroup)];
         uint32_t* unit = units[static_cast<size_t>(i)].data();
         if (w4) {
-          fits &= pack_w4_group(group, unsigned_offset(strip.type), g, unit, scale);
+          fits &= pack_w4_group(strip.type, group, g, unit, scale);
         } else {
-          pack_w8_group(group, g, reinterpret_cast<uint8_t*>(unit), scale);
+          fits &= pack_w8_group(group, g, reinterpret_cast<uint8_t*>(unit), scale);
         }
       }
     }
@@ -178,14 +194,23 @@ std::vector<Strip> strips_of(const MatrixLayout& layout, std::span<const StoredM
 }  // namespace
 
 WeightFormat weight_format(TensorType stored, FloatType activations) {
+  const bool is_exact = activations == FloatType::kF32;
   switch (stored) {
     case TensorType::kQ8_0:
+    case TensorType::kQ5_0:
+    case TensorType::kIQ4_NL:
       return WeightFormat::kW8;
     case TensorType::kQ4_0:
     case TensorType::kQ4_1:
+    case TensorType::kInt4_32:
+    case TensorType::kInt4_64:
+    case TensorType::kInt4_128:
       return WeightFormat::kW4;
+    case TensorType::kMXFP4:
+    case TensorType::kIQ4_XS:
+      return is_exact ? WeightFormat::kDense : WeightFormat::kW8;
     case TensorType::kQ4_K:
-      return activations == FloatType::kF32 ? WeightFormat::kDense : WeightFormat::kW4;
+      return is_exact ? WeightFormat::kDense : WeightFormat::kW4;
     default:
       return WeightFormat::kDense;
   }

@@ -1,12 +1,17 @@
-// Weights on their way from a GGUF file to device memory: which format a stored type becomes, how
-// many bytes it takes, and its repacking on the host (kernels/cuda/weight_format.h has the layout).
+// Weights on their way from a model's files to device memory: which format a stored type becomes,
+// how many bytes it takes, and its repacking on the host (kernels/cuda/weight_format.h has the
+// layout).
 //
-//   type of activations   F16 or BF16                                   F32 (--precision exact)
-//   Q8_0                  kW8                                           kW8
-//   Q4_0, Q4_1            kW4                                           kW4
-//   Q4_K                  kW4: both scale levels multiplied, f16        dense f32
-//   others                dense in that type, dequantised here          dense f32
-// Scales of Q8_0, Q4_0 and Q4_1 stay as stored, so these keep their exact values.
+//   type of activations      F16 or BF16                                F32 (--precision exact)
+//   Q8_0, Q5_0, IQ4_NL       kW8                                        kW8
+//   Q4_0, Q4_1               kW4                                        kW4
+//   INT4 (GPTQ, AWQ)         kW4, with zeros                            kW4, with zeros
+//   MXFP4                    kW8: a scale below 2^-24 becomes 0         dense f32
+//   IQ4_XS                   kW8: both scale levels multiplied, f16     dense f32
+//   Q4_K                     kW4: both scale levels multiplied, f16     dense f32
+//   others                   dense in that type, dequantised here       dense f32
+// What is in both columns alike keeps its exact values, and so does MXFP4. Products of two scales
+// are rounded to f16, by 2^-11 of them at most.
 #pragma once
 
 #include <cstddef>

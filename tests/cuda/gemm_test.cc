@@ -158,8 +158,9 @@ TEST_CASE("gemm: odd shapes equal a double loop") {
 
 TEST_CASE("gemm: types that are dequantised or rescaled at load equal a double loop") {
   constexpr Shape kShapes[] = {{5, 40, 512}};
-  constexpr TensorType kTypes[] = {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ5_0,
-                                   TensorType::kBF16, TensorType::kF32};
+  constexpr TensorType kTypes[] = {TensorType::kQ4_K,   TensorType::kQ6_K,  TensorType::kInt4_128,
+                                   TensorType::kIQ4_XS, TensorType::kMXFP4, TensorType::kBF16,
+                                   TensorType::kF32};
   check_shapes(kShapes, kTypes);
 }
 

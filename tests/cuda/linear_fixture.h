@@ -24,7 +24,7 @@ inline float round_to(FloatType type, double value) {
 }
 
 // The value of each stored weight in device memory: d * q + m with d and m in f16 for the quantised
-// formats, rounded once to `type`.
+// formats (m exact where it is d times a zero), rounded once to `type`.
 inline std::vector<float> device_values(TensorType stored_type, FloatType type,
                                         const std::vector<std::byte>& stored, size_t n) {
   std::vector<float> values(n);
@@ -37,7 +37,8 @@ inline std::vector<float> device_values(TensorType stored_type, FloatType type,
   reference::unpack(stored_type, stored, elements);
   for (size_t i = 0; i < n; ++i) {
     const double d = f16_to_f32(f32_to_f16(elements[i].scale));
-    const double m = f16_to_f32(f32_to_f16(elements[i].minimum));
+    const double m = has_zero_point(stored_type) ? elements[i].minimum
+                                                 : f16_to_f32(f32_to_f16(elements[i].minimum));
     values[i] = round_to(type, d * elements[i].quant + m);
   }
   return values;

@@ -38,8 +38,8 @@ DeviceRows rows_of(const DeviceFloats& x, int32_t n_rows, int32_t n_in) {
 
 TEST_CASE("dequantize: every weight has its value, rounded once [smoke]") {
   std::mt19937 rng(13);
-  for (const TensorType stored :
-       {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4_K, TensorType::kQ8_0}) {
+  for (const TensorType stored : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4_K,
+                                  TensorType::kInt4_32, TensorType::kQ8_0, TensorType::kIQ4_NL}) {
     for (const FloatType type : {FloatType::kF16, FloatType::kBf16}) {
       if (type == FloatType::kBf16 && !gpu_has(8, 0, "bf16 weights")) continue;
       for (const int32_t n_out : {8, 40}) {
@@ -73,8 +73,10 @@ TEST_CASE("linear: in f32 the bits are those of the CPU's exact product [smoke]"
   std::mt19937 rng(17);
   ThreadPool pool(2);
   const Device cpu{&pool, &find_cpu_kernels("scalar"), Precision::kExact};
-  for (const TensorType stored : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0,
-                                  TensorType::kF32, TensorType::kQ6_K, TensorType::kQ4_K}) {
+  for (const TensorType stored :
+       {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ5_0,
+        TensorType::kIQ4_NL, TensorType::kF32, TensorType::kQ6_K, TensorType::kQ4_K,
+        TensorType::kInt4_64, TensorType::kMXFP4}) {
     CAPTURE(traits_of(stored).name);
     const int32_t n_rows = 67, n_out = 72, n_in = 256;
     const TestMatrix weight(stored, FloatType::kF32, n_out, n_in, rng);

@@ -36,7 +36,10 @@ reference::Quantised element(const MatrixLayout& layout, const std::vector<std::
   uint32_t word = 0;
   std::memcpy(&word, &packed[unit * 128 + static_cast<size_t>(lane * 4)], 4);
   const auto quant = static_cast<int32_t>(word >> (8 * step + 4 * pair + 16 * (k % 2)) & 15);
-  return {scale, quant, f16_to_f32(load_u16(&packed[scale_at + 2]))};
+  const int32_t second = load_u16(&packed[scale_at + 2]);
+  const int32_t zero = second - 0x7c00;
+  if (zero >= 0 && zero <= 16) return {scale, quant - zero, 0.0f};
+  return {scale, quant, f16_to_f32(static_cast<uint16_t>(second))};
 }
 
 float value_of(const reference::Quantised& q) {
@@ -64,6 +67,13 @@ TEST_CASE("weights: a type's format depends on the activations' type") {
   CHECK(weight_format(TensorType::kQ4_1, FloatType::kF32) == WeightFormat::kW4);
   CHECK(weight_format(TensorType::kQ4_K, FloatType::kF16) == WeightFormat::kW4);
   CHECK(weight_format(TensorType::kQ4_K, FloatType::kF32) == WeightFormat::kDense);
+  CHECK(weight_format(TensorType::kInt4_128, FloatType::kBf16) == WeightFormat::kW4);
+  CHECK(weight_format(TensorType::kInt4_128, FloatType::kF32) == WeightFormat::kW4);
+  CHECK(weight_format(TensorType::kQ5_0, FloatType::kF32) == WeightFormat::kW8);
+  CHECK(weight_format(TensorType::kIQ4_NL, FloatType::kF32) == WeightFormat::kW8);
+  CHECK(weight_format(TensorType::kMXFP4, FloatType::kF16) == WeightFormat::kW8);
+  CHECK(weight_format(TensorType::kIQ4_XS, FloatType::kF16) == WeightFormat::kW8);
+  CHECK(weight_format(TensorType::kMXFP4, FloatType::kF32) == WeightFormat::kDense);
   CHECK(weight_format(TensorType::kQ6_K, FloatType::kF16) == WeightFormat::kDense);
   CHECK(weight_format(TensorType::kF32, FloatType::kF16) == WeightFormat::kDense);
 }
@@ -76,14 +86,22 @@ TEST_CASE("weights: sizes are known beforehand") {
   CHECK(w8.scale_offset == 256);
   CHECK(w8.n_bytes == 512);  // 16 bytes of scales, rounded up
   CHECK(matrix_layout(TensorType::kF16, FloatType::kF16, 8, 32).n_bytes == 512);
+  CHECK(matrix_layout(TensorType::kInt4_128, FloatType::kF16, 4096, 4096).n_bytes == w4.n_bytes);
   CHECK(matrix_layout(TensorType::kQ6_K, FloatType::kF32, 8, 256).n_bytes == 8 * 256 * 4);
+}
+
+// What a weight may lose: 2^-11 of a product of two scales, of the minimum's too, and the sum's
+// rounding to f32.
+float tolerance_of(TensorType type, const reference::Quantised& q) {
+  if (type != TensorType::kQ4_K && type != TensorType::kIQ4_XS) return 0.0f;
+  return 0x1.01p-11f * (std::abs(q.scale * static_cast<float>(q.quant)) + std::abs(q.minimum));
 }
 
 TEST_CASE("weights: every quantised weight is found where the layout says [smoke]") {
   constexpr int32_t kOut = 40, kIn = 512;
   std::mt19937 rng(3);
-  for (const TensorType type :
-       {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4_K, TensorType::kQ8_0}) {
+  for (const TensorType type : kAllTensorTypes) {
+    if (weight_format(type, FloatType::kF16) == WeightFormat::kDense) continue;
     CAPTURE(traits_of(type).name);
     const MatrixLayout layout = matrix_layout(type, FloatType::kF16, kOut, kIn);
     const std::vector<std::byte> stored = random_stored(type, kOut * kIn, rng);
@@ -91,15 +109,14 @@ TEST_CASE("weights: every quantised weight is found where the layout says [smoke
     const std::vector<std::byte> packed = pack(layout, std::span(&part, 1));
     std::vector<float> expected(kOut * kIn);
     reference::dequantize(type, stored, expected);
+    std::vector<reference::Quantised> elements(kOut * kIn);
+    reference::unpack(type, stored, elements);
     int32_t n_wrong = 0;
     for (int32_t output = 0; output < kOut; ++output) {
       for (int32_t k = 0; k < kIn; ++k) {
-        const float wanted = expected[static_cast<size_t>(output * kIn + k)];
+        const auto i = static_cast<size_t>(output * kIn + k);
         const float found = value_of(element(layout, packed, output, k));
-        // Only Q4_K's products of two scales are rounded: 11 bits, times quants up to 15, and as
-        // much for minimums that may cancel them.
-        const float tolerance = type == TensorType::kQ4_K ? 0x1p-11f * 64.0f : 0.0f;
-        if (std::abs(found - wanted) > tolerance) ++n_wrong;
+        if (std::abs(found - expected[i]) > tolerance_of(type, elements[i])) ++n_wrong;
       }
     }
     CHECK(n_wrong == 0);
