@@ -110,7 +110,7 @@ std::string options(const std::vector<ReportData>& runs) {
   if (runs.size() > 1) rows[0].push_back("B");
   for (const auto& [name, value] : runs[0].options) rows.push_back({name, value});
   if (runs.size() == 1) {
-    return "<section class=\"card\"><h2>Options</h2><details><summary>All, as they were "
+    return "<section class=\"card options\"><h2>Options</h2><details><summary>All, as they were "
            "resolved</summary>" +
            html_table(rows) + "</details></section>\n";
   }
@@ -125,7 +125,7 @@ std::string options(const std::vector<ReportData>& runs) {
   }
   for (size_t i = 1; i < rows.size(); ++i) rows[i].resize(3);
   std::erase_if(rows, [](const auto& row) { return row[1] == row[2]; });
-  const char* kHeading = "<section class=\"card\"><h2>Options that differ</h2>";
+  const char* kHeading = "<section class=\"card options\"><h2>Options that differ</h2>";
   return rows.size() == 1 ? fmt::format("{}<p>None.</p></section>\n", kHeading)
                           : kHeading + html_table(rows) + "</section>\n";
 }

@@ -54,6 +54,7 @@ table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:ta
 th,td{padding:3px 8px 3px 0;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th:first-child{text-align:left}thead th{color:var(--soft);font-weight:500}
 tbody th{font-weight:400}td{overflow-wrap:anywhere}
+.options td{white-space:normal;min-width:6em}
 details{margin-top:6px}summary{cursor:pointer;color:var(--soft);font-size:13px}
 footer{margin-top:16px;color:var(--mute);font-size:13px}
 @media (max-width:480px){body{padding:14px 10px}.card{padding:12px 10px}svg{font-size:14px}
