@@ -2,18 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 #include <ctime>
-#include <unordered_map>
-#include <utility>
 
-#include "base/background_queue.h"
 #include "base/timer.h"
+#include "io/result_writer.h"
 #include "plan/prefix_forest.h"
-#include "run/answer_writer.h"
 #include "run/backend.h"
-#include "run/batch_runner.h"
 #include "run/cost_store.h"
 #include "run/host_info.h"
 #include "run/job_output.h"
@@ -21,31 +16,15 @@
 #include "run/length_prior.h"
 #include "run/prepared_job.h"
 #include "run/resume.h"
-#include "run/run_meter.h"
 #include "run/run_model.h"
 #include "run/run_notes.h"
+#include "run/run_steps.h"
 
 namespace prefold {
 namespace {
 
 // Of the prefix tree, in the report.
 constexpr size_t kForestNodes = 200;
-
-// Steps whose finished answers may wait to be written.
-constexpr size_t kMaxWaitingSteps = 16;
-
-StepSample step_sample(const StepPlan& plan, const Scheduler& scheduler, double now_s) {
-  StepSample sample;
-  sample.end_s = now_s;
-  sample.padding_tokens = plan.n_padding_rows;
-  const auto n_tokens = std::ssize(plan.token_ids) - plan.n_padding_rows;
-  sample.decode_tokens =
-      std::count(plan.token_ids.begin(), plan.token_ids.end(), StepPlan::kFromSlot);
-  sample.prefill_tokens = n_tokens - sample.decode_tokens;
-  sample.live_requests = scheduler.n_running();
-  sample.kv_blocks = scheduler.pool().n_used();
-  return sample;
-}
 
 // The state of one run while it goes on.
 class JobRun {
@@ -194,93 +173,11 @@ class JobRun {
     hooks_.info({"memory",
                  "memory: " + backend->memory_line(),
                  {{"kv_cache_bytes", metrics_.memory.kv_pool_bytes}}});
-    run_steps(engine, limits);
+    run_steps({config_, model_.config, costs_->model, text_, prepared_, tree_, job_, output_, stop_,
+               hooks_.progress},
+              engine, limits, metrics_);
     metrics_.ops = backend->op_seconds();
     metrics_.gpu = backend->gpu_metrics();
-  }
-
-  void run_steps(Engine& engine, const ScheduleLimits& limits) {
-    Timer run_timer;
-    Scheduler scheduler(job_, limits);
-    AnswerWriter answer_writer(
-        prepared_, tree_, text_.tokenizer,
-        {output_.job().created_unix_s, model_.config.name, config_.options.usage_details}, output_,
-        stop_);
-    BackgroundQueue<std::vector<FinishedAnswer>> writer(
-        kMaxWaitingSteps,
-        [&](std::span<std::vector<FinishedAnswer>> steps) { answer_writer.write(steps); });
-    std::vector<FinishedAnswer> finished;  // by the last step
-    Answers answers(
-        prepared_, job_, text_.tokenizer,
-        [&](int32_t leader) {
-          for_each_repeat(leader, [&](int32_t) { metrics_.ttft.add(run_timer.seconds()); });
-        },
-        [&](FinishedAnswer answer) {
-          const ParameterSet& set = prepared_.parameters_of(answer.leader);
-          const int64_t n_copies = set.params.n / set.n_computed;
-          for_each_repeat(answer.leader, [&](int32_t request) {
-            metrics_.tokens.prompt_unanswered -= std::ssize(prepared_.prompts[request]);
-            if (!completes_line(request)) return;
-            ++metrics_.requests.succeeded;
-            metrics_.tokens.output += answer.n_tokens * n_copies;
-            metrics_.latency.add(run_timer.seconds());
-          });
-          finished.push_back(std::move(answer));
-        });
-    RunMeter meter(job_, scheduler, costs_->model, model_.config.n_layers,
-                   config_.kv_bytes_per_block, answers);
-    double pushed_s = 0;
-    const double busy_s = run_to_end(scheduler, engine, meter, stop_, [&](const StepPlan& plan) {
-      const double now_s = run_timer.seconds();
-      if (finished.empty() && now_s - pushed_s < JobOutput::kSyncIntervalS) {
-        stop_.drop_unwritten(1);
-      } else {  // without answers: what was written before may have to be synced
-        writer.push(std::exchange(finished, {}));
-        pushed_s = now_s;
-      }
-      const StepSample sample = step_sample(plan, scheduler, now_s);
-      metrics_.steps.add(sample);
-      meter.add(sample);
-      hooks_.progress(progress_counts(meter));
-    });
-    writer.finish();
-    metrics_.time.run_s = timer_.lap();
-    metrics_.time.engine_wait_s = metrics_.time.run_s - busy_s;
-    const ScheduleCounters& counters = scheduler.counters();
-    metrics_.tokens.prefill_computed = counters.prefill_rows;
-    metrics_.tokens.prefill_reused = std::max<int64_t>(
-        metrics_.tokens.prompt - metrics_.tokens.prompt_unanswered - counters.prefill_rows, 0);
-    metrics_.tokens.recomputed = counters.recomputed_rows;
-    metrics_.tokens.padding = counters.padding_rows;
-    metrics_.prediction = {counters.n_yields, counters.n_predicted,
-                           counters.prediction_error_tokens, counters.n_under_predicted};
-    metrics_.output_lengths = output_lengths_json(
-        scheduler.lengths().observed(), tree_, prepared_.prompts.prompts(), config_.options.lora);
-    metrics_.memory.peak_kv_bytes = scheduler.pool().peak_used() * config_.kv_bytes_per_block;
-  }
-
-  template <typename Fn>
-  void for_each_repeat(int32_t leader, Fn&& fn) const {
-    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn(i);
-  }
-
-  // Whether all else of the request's line has been answered: the other inputs of an embedding
-  // line.
-  bool completes_line(int32_t request) {
-    const LineParts parts = parts_of_line(prepared_, request);
-    if (parts.n == 1) return true;
-    int32_t& n_left = inputs_left_.try_emplace(parts.first, parts.n).first->second;
-    if (--n_left > 0) return false;
-    inputs_left_.erase(parts.first);
-    return true;
-  }
-
-  ProgressCounts progress_counts(RunMeter& meter) const {
-    ProgressCounts counts = meter.counts();
-    counts.requests_done = metrics_.requests.succeeded + metrics_.requests.failed;
-    counts.requests_failed = metrics_.requests.failed;
-    counts.requests_total = metrics_.requests.total;
-    return counts;
   }
 
   void fill_metrics() {
@@ -322,7 +219,6 @@ class JobRun {
   Job job_;
   nlohmann::ordered_json cost_key_;
   std::optional<ChosenCosts> costs_;
-  std::unordered_map<int32_t, int32_t> inputs_left_;  // of embedding lines, by first request
   RunMetrics metrics_;
 };
 
