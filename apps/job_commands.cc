@@ -7,7 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <future>
+#include <memory>
 #include <new>
+#include <thread>
 
 #include "base/error.h"
 #include "base/timer.h"
@@ -104,6 +107,17 @@ double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+// The metrics of a run that is ended at once, unless its disk does not answer within a second.
+void finish_in_time(MetricsFile& metrics) {
+  const auto written = std::make_shared<std::promise<void>>();
+  std::future<void> done = written->get_future();
+  std::thread([&metrics, written] {
+    metrics.finish(RunEnd::kStopped, unix_seconds());
+    written->set_value();
+  }).detach();
+  done.wait_for(std::chrono::seconds(1));
+}
+
 RunEnd run_end_of(ExitStatus status) {
   switch (status) {
     case ExitStatus::kAllAnswered:
@@ -133,8 +147,14 @@ int run_command(const RunOptions& options) {
     log.error(why);
     return static_cast<int>(ExitStatus::kCannotRun);
   };
+  try {
+    if (!options.metrics.empty()) metrics.emplace(options.metrics, PREFOLD_VERSION, unix_seconds());
+  } catch (const Error& error) {
+    return fail(error.what());
+  }
   StopControl stop;
-  const StopWatch watch(stop, {options.time_limit_s, options.grace_s}, [&options] {
+  const StopWatch watch(stop, {options.time_limit_s, options.grace_s}, [&] {
+    if (metrics) finish_in_time(*metrics);
     const Note note("stopped", "stopped at once: finished answers are written, the report is not",
                     {{"reason", "at_once"}});
     fmt::print(stderr, "{}", log_text(note, options.log_format, std::chrono::system_clock::now()));
@@ -155,7 +175,6 @@ int run_command(const RunOptions& options) {
                        [&](const RunMetrics& counted) { try_to_report(options.report, counted); },
                        &stop};
   try {
-    if (!options.metrics.empty()) metrics.emplace(options.metrics, PREFOLD_VERSION, unix_seconds());
     const RunOutcome outcome = run_job(options, hooks);
     log.finish_progress(last, timer.seconds());
     // The report of the run that did the work is worth more than that of one with nothing to do.

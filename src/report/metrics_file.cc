@@ -184,18 +184,20 @@ MetricsFile::MetricsFile(const std::string& path, const std::string& version, do
 }
 
 void MetricsFile::update(const ReadingCounts& counts, double now_unix_s) {
+  const std::lock_guard lock(mutex_);
   snapshot_.reading = counts;
   update(now_unix_s);
 }
 
 void MetricsFile::update(const ProgressCounts& counts, double now_unix_s) {
+  const std::lock_guard lock(mutex_);
   snapshot_.progress = counts;
   update(now_unix_s);
 }
 
 void MetricsFile::update(double now_unix_s) {
   // The wall clock may be set back.
-  if (std::abs(now_unix_s - written_unix_s_) < kIntervalS) return;
+  if (snapshot_.end || std::abs(now_unix_s - written_unix_s_) < kIntervalS) return;
   written_unix_s_ = snapshot_.now_unix_s = now_unix_s;
   snapshot_.peak_rss_bytes = peak_rss();
   std::string why_not;
@@ -203,6 +205,7 @@ void MetricsFile::update(double now_unix_s) {
 }
 
 void MetricsFile::update_last(const RunMetrics& metrics) {
+  const std::lock_guard lock(mutex_);
   ProgressCounts& counts = snapshot_.progress;
   counts.requests_done = metrics.requests.succeeded + metrics.requests.failed;
   counts.requests_failed = metrics.requests.failed;
@@ -215,6 +218,8 @@ void MetricsFile::update_last(const RunMetrics& metrics) {
 }
 
 bool MetricsFile::finish(RunEnd end, double now_unix_s) {
+  const std::lock_guard lock(mutex_);
+  if (snapshot_.end) return true;
   snapshot_.end = end;
   snapshot_.now_unix_s = now_unix_s;
   snapshot_.peak_rss_bytes = peak_rss();

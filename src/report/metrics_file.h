@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -30,7 +31,7 @@ struct MetricsSnapshot {
 std::string metrics_text(const MetricsSnapshot& snapshot);
 
 // Rewrites the file every now and then. It is always whole: each version is written beside it, as
-// .NAME.PID, and renamed.
+// .NAME.PID, and renamed. Several threads may call.
 class MetricsFile {
  public:
   static constexpr double kIntervalS = 10.0;
@@ -48,7 +49,7 @@ class MetricsFile {
   // The run's own final counts, which later updates no longer change.
   void update_last(const RunMetrics& metrics);
 
-  // The last version. Returns whether it could be written.
+  // The last version: what is called after it changes nothing. Returns whether it could be written.
   bool finish(RunEnd end, double now_unix_s);
 
   const MetricsSnapshot& snapshot() const { return snapshot_; }
@@ -60,6 +61,7 @@ class MetricsFile {
   std::string path_;
   MetricsSnapshot snapshot_;
   double written_unix_s_ = 0;
+  std::mutex mutex_;
 };
 
 }  // namespace prefold

@@ -2,7 +2,6 @@
 // tell it to stop.
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "fault_job.h"
 
@@ -91,33 +90,6 @@ TEST_CASE("a closed pipe ends the run with an error") {
   CHECK(contains(job.errors(), "cannot write stdout: Broken pipe"));
 }
 
-TEST_CASE("permission taken away: an error that says so, and the rest is for --resume") {
-  const FaultJob job(false, 240, 40);
-  constexpr uid_t kNobody = 65534;
-  const auto as_user = [&] {
-    if (geteuid() == 0 && setuid(kNobody) != 0) _exit(126);
-  };
-  if (geteuid() == 0) {
-    const std::string folder = std::filesystem::path(job.output()).parent_path().string();
-    REQUIRE(chown(folder.c_str(), kNobody, static_cast<gid_t>(-1)) == 0);
-  }
-  if (job.run({"--resume", "--max-requests", "50"}, as_user) != 3) {
-    MESSAGE("skipped: another user cannot run this here: ", job.errors());
-    return;
-  }
-  const std::string journal = job.output() + ".journal";
-  REQUIRE(chmod(job.output().c_str(), 0444) == 0);
-  CHECK(job.run({"--resume"}, as_user) == 2);
-  CHECK(contains(job.errors(), "cannot write " + job.output() + ": Permission denied"));
-  REQUIRE(chmod(job.output().c_str(), 0644) == 0);
-  REQUIRE(chmod(journal.c_str(), 0) == 0);
-  CHECK(job.run({"--resume"}, as_user) == 2);
-  CHECK(contains(job.errors(), "cannot read " + journal + ": Permission denied"));
-  REQUIRE(chmod(journal.c_str(), 0644) == 0);
-  CHECK(job.run({"--resume"}, as_user) == 1);
-  job.check_is_whole();
-}
-
 TEST_CASE("an output that is shortened or deleted under the run: an error, and --resume mends it") {
   const FaultJob job = long_job();
   for (const bool deleted : {false, true}) {
@@ -190,6 +162,28 @@ TEST_CASE("within the grace period what runs is ended; a second signal does not 
   hurried.send(SIGCONT);
   CHECK(hurried.wait() == 3);
   check_resumes(job);
+}
+
+TEST_CASE("a third signal ends a run that does not come to hear of the others, its metrics too") {
+  const FaultJob job(false, 20, 4);
+  const std::string metrics = job.file("run.prom");
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  Lines words = job.command({"--metrics", metrics});
+  *std::find(words.begin(), words.end(), job.file("in.jsonl")) = "-";
+  Process run(words, job.stderr_path(), [&] {
+    dup2(ends[0], STDIN_FILENO);  // which nobody writes to
+    close(ends[1]);
+  });
+  REQUIRE(run.wait_until([&] { return std::filesystem::exists(job.output()); }));
+  CHECK(contains(text_of(metrics), "prefold_run_active{run=\"run\"} 1\n"));
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) run.send(signal);
+  CHECK(run.wait() == 3);
+  close(ends[0]);
+  close(ends[1]);
+  CHECK(contains(job.errors(), "stopped at once"));
+  CHECK(contains(text_of(metrics), "prefold_run_active{run=\"run\"} 0\n"));
+  CHECK(contains(text_of(metrics), "prefold_exit_reason{run=\"run\",reason=\"stopped\"} 1\n"));
 }
 
 TEST_CASE("a signal that was ignored when the program started stays so") {

@@ -148,6 +148,10 @@ TEST_CASE("the file is replaced whole, now and then and at the end") {
   CHECK(file.finish(RunEnd::kAllAnswered, 1012));
   CHECK(content_of(path).find("prefold_last_success_timestamp_seconds{run=\"nightly\"} 1012\n") !=
         std::string::npos);
+  file.update(ProgressCounts{3, 10, 300}, 2000);  // too late: a run that is ended at once
+  CHECK(file.finish(RunEnd::kStopped, 2001));
+  CHECK(content_of(path).find("prefold_end_timestamp_seconds{run=\"nightly\"} 1012\n") !=
+        std::string::npos);
   const std::filesystem::directory_iterator left(folder.path());
   CHECK(std::distance(begin(left), end(left)) == 1);
 }
