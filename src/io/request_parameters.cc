@@ -54,9 +54,9 @@ constexpr Parameter kParameters[] = {
     {"dimensions", kEmbedding,
      [](F f, D d) { d.embedding.dimensions = get_int32(f, 1, kMaxInt32); }},
 
-    {"max_tokens", kAll, [](F f, D d) { d.max_tokens = get_int32(f, 1, kMaxInt32); }},
+    {"max_tokens", kAll, [](F f, D d) { d.max_tokens = get_int32(f, 0, kMaxInt32); }},
     {"max_completion_tokens", kAll,
-     [](F f, D d) { d.max_completion_tokens = get_int32(f, 1, kMaxInt32); }},
+     [](F f, D d) { d.max_completion_tokens = get_int32(f, 0, kMaxInt32); }},
     {"min_tokens", kAll, [](F f, D d) { d.params().min_tokens = get_int32(f, 0, kMaxInt32); }},
     {"temperature", kAll,
      [](F f, D d) { d.params().temperature = get_float(f, 0, kMaxTemperature); }},

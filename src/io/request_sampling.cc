@@ -130,6 +130,11 @@ void finish_counts(RequestDraft& draft) {
   }
   if (draft.max_tokens) params.max_tokens = draft.max_tokens;
   if (draft.max_completion_tokens) params.max_tokens = draft.max_completion_tokens;
+  if (params.max_tokens == 0 && !params.echo && !params.prompt_logprobs) {
+    throw_invalid_value(
+        "\"max_tokens\" is 0; expected an integer from 1, or \"echo\" or \"prompt_logprobs\" "
+        "beside it");
+  }
   if (params.max_tokens && params.min_tokens > *params.max_tokens) {
     throw_invalid_value(fmt::format("\"min_tokens\" is {}, more than \"max_tokens\", {}",
                                     params.min_tokens, *params.max_tokens));

@@ -6,6 +6,7 @@
 #include "cache/block_table.h"
 #include "io/json_line.h"
 #include "plan/prefix_tree.h"
+#include "run/chat_prompt.h"
 
 namespace prefold {
 namespace {
@@ -135,18 +136,6 @@ TextModel make_text_model(const ModelFile& model, int64_t now_unix_s) {
     if (id) text.eos_ids.push_back(*id);
   }
   return text;
-}
-
-std::string render_chat(const TextModel& text, const ChatMessages& chat) {
-  const ChatTemplate& chat_template = text.chat_templates.pick(!chat.tools.is_null());
-  nlohmann::ordered_json variables = nlohmann::ordered_json::object();
-  variables["messages"] = chat.messages;
-  variables["tools"] = chat.tools;
-  variables["documents"] = nullptr;
-  variables["add_generation_prompt"] = chat.add_generation_prompt;
-  for (const SpecialTokenName& token : text.special_tokens) variables[token.name] = token.spelling;
-  if (chat.template_kwargs.is_object()) variables.update(chat.template_kwargs);
-  return chat_template.render(variables, text.now_unix_s);
 }
 
 std::vector<std::vector<int32_t>> tokenise_request(Request& request, const TextModel& text,

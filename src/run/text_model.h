@@ -23,9 +23,6 @@ struct TextModel {
 };
 TextModel make_text_model(const ModelFile& model, int64_t now_unix_s);
 
-// The text of a chat prompt. Throws RequestError.
-std::string render_chat(const TextModel& text, const ChatMessages& chat);
-
 // The token ids of a request's prompt, or of the inputs of an embedding line. Sets
 // request.params.max_tokens: at most what the context leaves room for. Throws RequestError for a
 // prompt or parameters that this model or run cannot take.
