@@ -112,6 +112,8 @@ std::string render_chat(const TextModel& text, const ChatMessages& chat) {
   if (std::any_of(messages.begin(), messages.end(), has_parts) && !render.takes_parts()) {
     for (Json& message : messages) join_parts(message);
   }
+  const auto has_calls = [](const Json& message) { return message.contains("tool_calls"); };
+  if (std::none_of(messages.begin(), messages.end(), has_calls)) return render(std::move(messages));
   Json parsed = messages;
   bool changed = false;
   for (size_t i = 0; i < parsed.size(); ++i) {

@@ -38,6 +38,10 @@ inline std::vector<Json> varied_requests(int32_t vocab_size, int n_requests, int
     if (below(4) == 0) line["repetition_penalty"] = 1.3;
     if (below(4) == 0) line["frequency_penalty"] = 0.4;
     if (below(6) == 0) line["min_tokens"] = 4;
+    if (i % 5 == 0 && line.contains("prompt_logprobs")) {  // scored alone
+      line["max_tokens"] = 0;
+      line.erase("min_tokens");
+    }
     lines.push_back(line);
   }
   return lines;
