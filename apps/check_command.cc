@@ -12,6 +12,7 @@
 #include "report/run_log.h"
 #include "run/check_inputs.h"
 #include "run/run_model.h"
+#include "run/run_notes.h"
 
 namespace prefold {
 namespace {
@@ -55,6 +56,9 @@ int check_command(const CheckOptions& options) {
   }
   ThreadPool pool(options.threads.value_or(usable_thread_count()));
   RunLog log(stderr, LogFormat::kText, false);
+  if (model) {
+    for (const Note& note : adapter_notes(*model, options.lora)) log.note(note);
+  }
   Timer timer;
   const CheckHooks hooks{[&](const RequestFailure& problem) {
                            log.clear();

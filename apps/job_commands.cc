@@ -27,6 +27,7 @@
 #include "run/prepared_job.h"
 #include "run/run_job.h"
 #include "run/run_model.h"
+#include "run/run_notes.h"
 #include "stop_watch.h"
 
 namespace prefold {
@@ -212,6 +213,7 @@ int plan_command(const PlanOptions& typed) {
   const TextModel text = make_text_model(model, std::time(nullptr));
   RequestReader reader(options.inputs, config.defaults);
   RunLog log(stderr, LogFormat::kText, options.quiet);
+  for (const Note& note : adapter_notes(model, options.lora)) log.note(note);
   Timer timer;
   int64_t n_failed = 0;
   const PrepareHooks hooks{[&](const LineError& error, int64_t) {

@@ -5,6 +5,7 @@ the root of the sources; a second run gives the same bytes.
 
   gptq.safetensors     first version: zeros are stored less one; groups of 32, symmetric and not
   gptq_v2.safetensors  zeros as they are; groups of 64
+  gptq_act_order.safetensors  groups of 32 whose inputs lie anywhere (g_idx is shuffled)
   awq.safetensors      GEMM packing; groups of 128 (a), and all inputs as one group (b)
 Each matrix NAME has the stored tensors NAME.{qweight,qzeros,scales,g_idx} and NAME.wanted, its f32
 weights (outputs, inputs).
@@ -54,6 +55,30 @@ def gptq(rng, name, n_in, n_out, group, less_one, symmetric=False):
     }
 
 
+def act_order(rng, name, n_in, n_out, group):
+    quants, zeros, scales, _ = random_matrix(rng, n_in, n_out, group, False)
+    group_of = rng.permutation(np.arange(n_in) // group)
+    return gptq_tensors(name, quants, zeros, scales, group_of) | {
+        f"{name}.wanted": gptq_values(quants, zeros, scales, group_of),
+    }
+
+
+def gptq_tensors(name, quants, zeros, scales, group_of):
+    """As the first version stores them; quants (inputs, outputs), zeros from 1 to 16."""
+    return {
+        f"{name}.qweight": np.ascontiguousarray(pack(np.ascontiguousarray(quants.T)).T),
+        f"{name}.qzeros": pack(zeros - 1),
+        f"{name}.scales": scales,
+        f"{name}.g_idx": group_of.astype(np.int32),
+    }
+
+
+def gptq_values(quants, zeros, scales, group_of):
+    """The f32 weights (outputs, inputs)."""
+    values = scales[group_of].astype(np.float32) * (quants - zeros[group_of]).astype(np.float32)
+    return np.ascontiguousarray(values.T)
+
+
 def awq(rng, name, n_in, n_out, group):
     quants, zeros, scales, wanted = random_matrix(rng, n_in, n_out, group, False)
     zeros = np.minimum(zeros, 15)
@@ -73,6 +98,8 @@ def main():
     save_file({**gptq(rng, "a", 64, 24, 32, True),
                **gptq(rng, "b", 96, 16, 32, True, symmetric=True)}, OUT / "gptq.safetensors")
     save_file(gptq(rng, "a", 128, 16, 64, False), OUT / "gptq_v2.safetensors")
+    save_file(act_order(np.random.default_rng(20261127), "a", 96, 16, 32),
+              OUT / "gptq_act_order.safetensors")
     save_file({**awq(rng, "a", 256, 16, 128), **awq(rng, "b", 64, 8, 64)}, OUT / "awq.safetensors")
 
 

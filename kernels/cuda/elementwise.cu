@@ -36,6 +36,19 @@ __global__ void __launch_bounds__(kThreads) add_rows(const __grid_constant__ Add
 }
 
 template <class T>
+__global__ void __launch_bounds__(kThreads)
+    reorder_cols(const __grid_constant__ ReorderColsArgs args) {
+  const int col = first_col();
+  if (col >= args.n_cols) return;
+  const int64_t row = blockIdx.x;
+  const T* x = static_cast<const T*>(args.x) + row * args.x_stride;
+  const int4 from = *reinterpret_cast<const int4*>(args.order + col);
+  store4(static_cast<T*>(args.out) + row * args.out_stride + col,
+         make_float4(to_float(x[from.x]), to_float(x[from.y]), to_float(x[from.z]),
+                     to_float(x[from.w])));
+}
+
+template <class T>
 __global__ void __launch_bounds__(kThreads) clip_rows(const __grid_constant__ ClipRowsArgs args) {
   const int col = first_col();
   if (col >= args.n_cols) return;
@@ -84,6 +97,23 @@ cudaError_t launch_copy_rows(const CopyRowsArgs& args, cudaStream_t stream) {
 cudaError_t launch_add_rows(const AddRowsArgs& args, cudaStream_t stream) {
   if (args.n_rows == 0) return cudaSuccess;
   add_rows<<<grid_of(args.n_rows, args.n_cols), kThreads, 0, stream>>>(args);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream) {
+  if (args.n_rows == 0) return cudaSuccess;
+  const dim3 grid = grid_of(args.n_rows, args.n_cols);
+  switch (args.type) {
+    case FloatType::kF16:
+      reorder_cols<__half><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kBf16:
+      reorder_cols<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kF32:
+      reorder_cols<float><<<grid, kThreads, 0, stream>>>(args);
+      break;
+  }
   return cudaGetLastError();
 }
 

@@ -36,6 +36,19 @@ struct AddRowsArgs {
 };
 [[nodiscard]] cudaError_t launch_add_rows(const AddRowsArgs& args, cudaStream_t stream);
 
+// out[c] = x[order[c]] in each row. order: n_cols columns of x; out: not x, of the same type.
+struct ReorderColsArgs {
+  const void* x = nullptr;
+  FloatType type = FloatType::kF16;
+  int64_t x_stride = 0;
+  const int32_t* order = nullptr;
+  void* out = nullptr;
+  int64_t out_stride = 0;
+  int32_t n_rows = 0;
+  int32_t n_cols = 0;
+};
+[[nodiscard]] cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream);
+
 // x = min(max(x, -limit), limit), in place; limit > 0
 struct ClipRowsArgs {
   void* x = nullptr;

@@ -123,6 +123,7 @@ struct CudaEngine::Sizes {
     workspace.allowed_len = options.allowed_len;
     workspace.n_partial_rows = tables.attention.n_partial_rows;
     workspace.max_lora_rank = shapes.adapters.max_rank;
+    workspace.max_reordered = shapes.max_reordered;
     if (uses_cublas(options)) {
       for (const DeviceLinear* linear : linears_of(shapes)) {
         workspace.linear_scratch_bytes =

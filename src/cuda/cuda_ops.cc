@@ -137,13 +137,29 @@ void CudaLayers::linear(const CudaRows& x, std::initializer_list<Product> produc
     if (product.linear->weight.n_out == 0) continue;
     const GemmOutput output =
         product.out.type == FloatType::kF32 ? GemmOutput::kStoreF32 : GemmOutput::kStore;
-    cuda::linear(context_.linear, device_rows(x), *product.linear,
+    cuda::linear(context_.linear, device_rows(inputs_of(*product.linear, x)), *product.linear,
                  {product.out.data, product.out.stride, output});
   }
 }
 
-void CudaLayers::add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out) {
-  cuda::linear(context_.linear, device_rows(x), w,
+CudaRows CudaLayers::inputs_of(const CudaLinear& w, const CudaRows& x) {
+  if (w.input_order == nullptr) return x;
+  const CudaRows out{context_.workspace.reordered, x.type, x.n_rows, x.n_cols, x.n_cols};
+  ReorderColsArgs args;
+  args.x = x.data;
+  args.type = x.type;
+  args.x_stride = x.stride;
+  args.order = w.input_order;
+  args.out = out.data;
+  args.out_stride = out.stride;
+  args.n_rows = x.n_rows;
+  args.n_cols = x.n_cols;
+  check_launch("reorder_cols", launch_reorder_cols(args, context_.stream));
+  return out;
+}
+
+void CudaLayers::add_linear(const CudaRows& x, const CudaLinear& w, const CudaRows& out) {
+  cuda::linear(context_.linear, device_rows(inputs_of(w, x)), w,
                {out.data, out.stride, GemmOutput::kAddF32, context_.config.residual_scale});
 }
 

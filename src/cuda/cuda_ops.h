@@ -47,7 +47,7 @@ std::vector<int32_t> attention_window_idx(const ModelConfig& config, int32_t n_p
 class CudaLayers {
  public:
   struct Product {
-    const DeviceLinear* linear = nullptr;
+    const CudaLinear* linear = nullptr;
     CudaRows out;
   };
 
@@ -64,7 +64,7 @@ class CudaLayers {
   // A product merged into the one before it (cuda_weights.h) is done with it: its `out` lies beside
   // that one's.
   void linear(const CudaRows& x, std::initializer_list<Product> products);
-  void add_linear(const CudaRows& x, const DeviceLinear& w, const CudaRows& out);
+  void add_linear(const CudaRows& x, const CudaLinear& w, const CudaRows& out);
   struct Adapted {
     LoraSite site = LoraSite::kQ;
     CudaRows out;
@@ -82,6 +82,8 @@ class CudaLayers {
   void add_scaled(const CudaRows& x, const CudaRows& out);
 
  private:
+  // x as the matrix takes it: x, or a copy in its order.
+  CudaRows inputs_of(const CudaLinear& w, const CudaRows& x);
   // The shared expert's output, into out in f32.
   void shared_expert(const CudaMoe& moe, const CudaRows& x, const CudaRows& out);
   // Columns [first, first + n_cols) of rows of gate and up that have twice `ffn_size` of them.

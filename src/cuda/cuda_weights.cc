@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <string>
@@ -37,6 +38,7 @@ class WeightReader {
     weights.final_norm = norm(kOutputNorm, kOutputNormBias);
     weights.output.weight = config_.tied_embeddings ? weights.token_embedding : matrix(kOutput);
     weights.output.bias = vector(kOutputBias);
+    weights.max_reordered = max_reordered_;
     return weights;
   }
 
@@ -44,7 +46,7 @@ class WeightReader {
   // A matrix and where it belongs.
   struct Part {
     std::string_view name;
-    DeviceLinear* linear;
+    CudaLinear* linear;
   };
 
   CudaLayerWeights layer(int32_t i) {
@@ -106,21 +108,29 @@ class WeightReader {
   void linears(int32_t layer_idx, std::span<const Part> parts) {
     for (size_t begin = 0, end = 0; begin < parts.size(); begin = end) {
       std::vector<const StoredTensor*> weights, biases;
+      const InputOrder order = input_order_of(get(layer_tensor(layer_idx, parts[begin].name)));
       for (end = begin; end < parts.size(); ++end) {
         const StoredTensor& weight = get(layer_tensor(layer_idx, parts[end].name));
         const StoredTensor* bias = find(layer_tensor(layer_idx, parts[end].name, "bias"));
         check_outputs(weight);
-        const bool fits =
-            weights.empty() || (weight_format(weight.type, activations_) ==
-                                    weight_format(weights.front()->type, activations_) &&
-                                (bias == nullptr) == biases.empty());
+        const bool fits = weights.empty() ||
+                          (weight_format(weight.type, activations_) ==
+                               weight_format(weights.front()->type, activations_) &&
+                           input_order_of(weight) == order && (bias == nullptr) == biases.empty());
         if (!fits) break;
         weights.push_back(&weight);
         if (bias != nullptr) biases.push_back(bias);
       }
-      parts[begin].linear->weight = sink_.matrix(model_, weights);
-      if (!biases.empty()) parts[begin].linear->bias = sink_.vector(model_, biases);
+      CudaLinear& linear = *parts[begin].linear;
+      linear.weight = sink_.matrix(model_, weights);
+      if (!biases.empty()) linear.bias = sink_.vector(model_, biases);
+      linear.input_order = sink_.input_order(order);
+      if (order != nullptr) max_reordered_ = std::max(max_reordered_, linear.weight.n_in);
     }
+  }
+
+  static InputOrder input_order_of(const StoredTensor& weight) {
+    return weight.int4 == nullptr ? nullptr : weight.int4->input_order;
   }
 
   // Only those of the LM head are rounded up: activations are rows without gaps.
@@ -165,6 +175,7 @@ class WeightReader {
   const ModelConfig& config_;
   FloatType activations_;
   WeightSink& sink_;
+  int32_t max_reordered_ = 0;
   std::unordered_map<std::string_view, const StoredTensor*> tensors_;
 };
 

@@ -20,24 +20,30 @@ struct CudaNorm {
   int32_t n_values = 0;  // of each
 };
 
+// A layer's matrix. input_order: weights' column i meets x[input_order[i]], n_in of them; null:
+// x[i].
+struct CudaLinear : DeviceLinear {
+  const int32_t* input_order = nullptr;
+};
+
 // The experts of a layer. `router` has a logit for each, behind them the gate of the shared expert
 // where it has one, then zeros up to a multiple of 8; it is dense, whatever it was.
 struct CudaMoe {
   DeviceMatrix router;
   DeviceExperts gate, up, down;
-  DeviceLinear shared_gate, shared_up, shared_down;
+  CudaLinear shared_gate, shared_up, shared_down;
 };
 
-// Matrices that multiply the same rows (q, k, v; gate, up, of experts too) and have one format lie
-// in device memory as one: the first has the outputs of all, and those merged into it have none
-// (n_out 0). What a layer lacks is empty too.
+// Matrices that multiply the same rows (q, k, v; gate, up, of experts too), have one format and
+// take their inputs in the same order lie in device memory as one: the first has the outputs of
+// all, and those merged into it have none (n_out 0). What a layer lacks is empty too.
 struct CudaLayerWeights {
   CudaNorm attention_norm;
-  DeviceLinear q, k, v, o;
+  CudaLinear q, k, v, o;
   CudaNorm q_norm, k_norm;
   CudaNorm attention_post_norm;
   CudaNorm ffn_norm;
-  DeviceLinear gate, up, down;
+  CudaLinear gate, up, down;
   CudaMoe moe;
   CudaNorm ffn_post_norm;
 };
@@ -49,6 +55,7 @@ struct CudaWeights {
   CudaNorm final_norm;
   DeviceLinear output;  // the LM head; token_embedding's memory if the embeddings are tied
   CudaAdapters adapters;
+  int32_t max_reordered = 0;  // the most inputs of a matrix with an input_order; 0: none has one
 };
 
 // The weights as they will lie in device memory: shapes without addresses, and the arena's bytes.

@@ -79,6 +79,7 @@ CudaWorkspace lay_out(const WorkspaceShape& shape, const ModelConfig& config, Ar
   w.qkv = rows_of(size_t(config.n_heads + 2 * config.n_kv_heads) * config.head_dim);
   w.attended = rows_of(size_t(config.n_heads) * config.head_dim);
   w.gate_up = rows_of(gate_up_columns(config));
+  w.reordered = rows_of(shape.max_reordered);
   if (has_branch(config)) w.branch = arena.template take<float>(n_rows * config.hidden_size);
   if (config.moe.n_experts > 0) w.moe = lay_out_moe(shape, config, arena);
   w.logits_stride =

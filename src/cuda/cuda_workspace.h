@@ -24,6 +24,7 @@ struct WorkspaceShape {
   int32_t allowed_len = 0;           // by which these are scaled (model/rope.h)
   int32_t n_partial_rows = 0;        // AttentionLimits
   int32_t max_lora_rank = 0;         // CudaAdapters
+  int32_t max_reordered = 0;         // CudaWeights
   size_t linear_scratch_bytes = 0;
   size_t cublas_workspace_bytes = 0;
 };
@@ -63,7 +64,8 @@ struct CudaWorkspace {
   float* hidden = nullptr;  // the residual stream
   float* branch = nullptr;  // null: the model has no use for it
   std::byte *normed = nullptr, *qkv = nullptr, *attended = nullptr, *gate_up = nullptr;
-  float* logits = nullptr;  // (max_logit_rows, logits_stride)
+  std::byte* reordered = nullptr;  // a product's inputs in another order (CudaLinear)
+  float* logits = nullptr;         // (max_logit_rows, logits_stride)
   int64_t logits_stride = 0;
   std::vector<CudaRope> ropes;
   CudaMoeBuffers moe;

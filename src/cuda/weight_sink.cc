@@ -135,6 +135,14 @@ const float* WeightSink::vector(const ModelFile& model, Tensors tensors) {
   return reinterpret_cast<const float*>(place);
 }
 
+const int32_t* WeightSink::input_order(const InputOrder& order) {
+  if (order == nullptr) return nullptr;
+  std::byte* place = take(order->size() * sizeof(int32_t));
+  if (place == nullptr) return nullptr;
+  copy(std::as_bytes(std::span(*order)), place);
+  return reinterpret_cast<const int32_t*>(place);
+}
+
 const float* WeightSink::floats(const ModelFile& model, const StoredTensor& tensor) {
   std::byte* place = take(static_cast<size_t>(n_elements(tensor)) * sizeof(float));
   if (place == nullptr) return nullptr;

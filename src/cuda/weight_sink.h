@@ -40,6 +40,9 @@ class WeightSink {
   // Vectors, which follow one another; then zeros up to a multiple of 8, as matrices have them.
   const float* vector(const ModelFile& model, Tensors tensors);
 
+  // Null if the order is.
+  const int32_t* input_order(const InputOrder& order);
+
   // A matrix of any type in f32, row-major.
   const float* floats(const ModelFile& model, const StoredTensor& tensor);
 

@@ -13,7 +13,7 @@ CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weig
       config_(config),
       weights_(weights),
       rope_tables_(rope_tables),
-      workspace_(allocate_workspace(device, config, weights.adapters, token_budget)),
+      workspace_(allocate_workspace(device, config, weights, token_budget)),
       embeddings_(device, config, weights),
       head_(device, config, weights, token_budget) {
   for (int32_t i = 0; i < config.n_layers; ++i) kv_layers_.push_back(kv.layer(i));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
 #include "model/gguf.h"
@@ -53,21 +54,39 @@ void check_part(const std::string& path, const std::string& name, const Wanted& 
                                 fmt::join(wanted.shape, ", ")));
 }
 
-// Act-order checkpoints give inputs to groups in the order of their importance.
-void check_groups_in_order(const std::string& path, const std::string& name, int32_t group,
-                           const SafetensorsEntry& entry, const MappedFile& file, int64_t n_in) {
-  if (entry.shape == std::vector<int64_t>{0}) return;
+// The inputs by their groups, and in a group by their number. Null if groups are runs of
+// neighbours.
+InputOrder read_input_order(const std::string& path, const std::string& name, int32_t group,
+                            const SafetensorsEntry& entry, const MappedFile& file, int64_t n_in,
+                            InputOrders& orders) {
+  if (entry.shape == std::vector<int64_t>{0}) return nullptr;
   check_part(path, name, {&entry, ".g_idx", SafetensorsType::kI32, {n_in}});
-  const std::byte* bytes = file.bytes().data() + entry.offset;
-  for (int64_t k = 0; k < n_in; ++k) {
-    int32_t idx = 0;
-    std::memcpy(&idx, bytes + static_cast<size_t>(k) * sizeof(idx), sizeof(idx));
-    if (idx == k / group) continue;
-    throw FormatError(
-        fmt::format("{}: tensor \"{}.g_idx\" puts input {} into group {}; only groups of {} "
-                    "neighbouring inputs are supported (\"desc_act\": false)",
-                    path, printable(name), k, idx, group));
+  std::vector<int32_t> group_of(static_cast<size_t>(n_in));
+  std::memcpy(group_of.data(), file.bytes().data() + entry.offset,
+              group_of.size() * sizeof(int32_t));
+  const auto n_groups = static_cast<int32_t>(n_in / group);
+  std::vector<int32_t> sizes(static_cast<size_t>(n_groups), 0);
+  for (size_t k = 0; k < group_of.size(); ++k) {
+    const int32_t idx = group_of[k];
+    if (idx >= 0 && idx < n_groups) {
+      ++sizes[static_cast<size_t>(idx)];
+      continue;
+    }
+    throw FormatError(fmt::format("{}: tensor \"{}.g_idx\" puts input {} into group {} of {}", path,
+                                  printable(name), k, idx, n_groups));
   }
+  const auto odd = std::find_if(sizes.begin(), sizes.end(), [&](int32_t n) { return n != group; });
+  if (odd != sizes.end()) {
+    throw FormatError(fmt::format("{}: tensor \"{}.g_idx\" puts {} inputs into group {}; wanted {}",
+                                  path, printable(name), *odd, odd - sizes.begin(), group));
+  }
+  if (std::is_sorted(group_of.begin(), group_of.end())) return nullptr;
+  std::vector<int32_t> order(group_of.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return group_of[static_cast<size_t>(a)] < group_of[static_cast<size_t>(b)];
+  });
+  return *orders.insert(std::make_shared<const std::vector<int32_t>>(std::move(order))).first;
 }
 
 TensorType int4_type(const std::string& path, const std::string& name, int64_t group) {
@@ -107,7 +126,7 @@ HfQuantization read_hf_quantization(const JsonObject& config) {
 
 StoredTensor make_int4_tensor(const std::string& path, const std::string& name,
                               const QuantisedParts& parts, const HfQuantization& quantization,
-                              const std::vector<const MappedFile*>& files) {
+                              const std::vector<const MappedFile*>& files, InputOrders& orders) {
   for (const auto& [part, ending] :
        {std::pair(parts.quants, "qweight"), {parts.zeros, "qzeros"}, {parts.scales, "scales"}}) {
     if (part != nullptr) continue;
@@ -135,10 +154,6 @@ StoredTensor make_int4_tensor(const std::string& path, const std::string& name,
   check_part(path, name,
              {parts.zeros, ".qzeros", SafetensorsType::kI32, {n_in / group, n_out / kPerWord}});
   check_part(path, name, {parts.scales, ".scales", SafetensorsType::kF16, {n_in / group, n_out}});
-  if (parts.group_idx != nullptr) {
-    check_groups_in_order(path, name, static_cast<int32_t>(group), *parts.group_idx,
-                          *files[static_cast<size_t>(parts.group_idx_file)], n_in);
-  }
   const auto place = [](const SafetensorsEntry& entry, int32_t file) {
     return StoredPlace{file, entry.offset, entry.n_bytes};
   };
@@ -150,6 +165,11 @@ StoredTensor make_int4_tensor(const std::string& path, const std::string& name,
   source.quants = place(*parts.quants, parts.quants_file);
   source.zeros = place(*parts.zeros, parts.zeros_file);
   source.scales = place(*parts.scales, parts.scales_file);
+  if (parts.group_idx != nullptr) {
+    source.input_order =
+        read_input_order(path, name, source.group, *parts.group_idx,
+                         *files[static_cast<size_t>(parts.group_idx_file)], n_in, orders);
+  }
   StoredTensor tensor;
   tensor.name = name;
   tensor.type = int4_type(path, name, group);

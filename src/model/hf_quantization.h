@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,18 @@ struct QuantisedParts {
   int32_t quants_file = 0, zeros_file = 0, scales_file = 0, group_idx_file = 0;
 };
 
-// The whole matrix as a tensor of its own (named `name`), before any cutting. Throws FormatError: a
-// part is missing, of another type or shape, groups that are not runs of inputs (act-order).
+// The orders of a model's matrices, each once (input_order.h).
+struct ByInputs {
+  bool operator()(const InputOrder& a, const InputOrder& b) const { return *a < *b; }
+};
+using InputOrders = std::set<InputOrder, ByInputs>;
+
+// The whole matrix as a tensor of its own (named `name`), before any cutting. Where g_idx is not
+// sorted the tensor has an input order, one of `orders`, which is added to. Throws FormatError: a
+// part is missing, of another type or shape, groups of more or fewer inputs than they should have.
 StoredTensor make_int4_tensor(const std::string& path, const std::string& name,
                               const QuantisedParts& parts, const HfQuantization& quantization,
-                              const std::vector<const MappedFile*>& files);
+                              const std::vector<const MappedFile*>& files, InputOrders& orders);
 
 // Outputs [first, first + n) of it.
 StoredTensor cut_int4_tensor(const StoredTensor& whole, int64_t first, int64_t n);

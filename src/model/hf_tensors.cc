@@ -61,7 +61,8 @@ class TensorReader {
     for (const auto& [source, pending] : quantised_) {
       Place place = pending.place;
       place.suffix = "weight";
-      place_tensor(place, make_int4_tensor(path_, source, pending.parts, quantization_, mapped_));
+      place_tensor(place, make_int4_tensor(path_, source, pending.parts, quantization_, mapped_,
+                                           input_orders_));
     }
     put_head_norms();
     return std::move(tensors_);
@@ -144,7 +145,20 @@ class TensorReader {
            place.use == Use::kExpertsDown;
   }
 
+  static bool takes_input_order(const Place& place, std::string_view ours) {
+    constexpr std::string_view kMatrices[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                              "ffn_gate", "ffn_up", "ffn_down"};
+    return place.layer >= 0 && !is_of_expert(place) &&
+           std::find(std::begin(kMatrices), std::end(kMatrices), ours) != std::end(kMatrices);
+  }
+
   void put(const Place& place, std::string_view ours, StoredTensor tensor) {
+    const bool is_reordered = tensor.int4 != nullptr && tensor.int4->input_order != nullptr;
+    if (is_reordered && !takes_input_order(place, ours)) {
+      throw_tensor(tensor.name + ".g_idx",
+                   "is not sorted (\"desc_act\"): supported in attention and dense feed-forward "
+                   "blocks only");
+    }
     tensor.name = canonical(place, ours);
     if (model_.norms_plus_one && ours.ends_with("_norm") && place.suffix == "weight") {
       tensor.transform = TensorTransform::kPlusOne;
@@ -306,7 +320,8 @@ class TensorReader {
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string, std::string> sources_;  // the stored name of each placed tensor
   std::map<std::string, Quantised> quantised_;            // by the matrix's stored name
-  std::map<std::string, HeadNorms> head_norms_;           // by the canonical name
+  InputOrders input_orders_;
+  std::map<std::string, HeadNorms> head_norms_;  // by the canonical name
 };
 
 }  // namespace

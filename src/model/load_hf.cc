@@ -80,7 +80,22 @@ void read_weights(const std::string& folder, const JsonObject& config, const HfM
   }
 }
 
+// A folder without tokenizer.json may have the same in an older form.
+void check_tokenizer_json(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(in_folder(folder, "tokenizer.json"), error)) return;
+  for (const std::string_view other :
+       {"tokenizer.model", "spiece.model", "vocab.json", "tokenizer.tiktoken"}) {
+    if (!fs::exists(in_folder(folder, other), error)) continue;
+    throw Error(fmt::format(
+        "{0}: has {1} but no tokenizer.json, which is wanted; make it in Python: from transformers "
+        "import AutoTokenizer; AutoTokenizer.from_pretrained(\"{0}\").save_pretrained(\"{0}\")",
+        folder, other));
+  }
+}
+
 void read_texts(const std::string& folder, ModelFile& model) {
+  check_tokenizer_json(folder);
   const std::string path = in_folder(folder, "tokenizer.json");
   const std::string config_path = in_folder(folder, "tokenizer_config.json");
   const std::string tokenizer_json = read_text_file(path);

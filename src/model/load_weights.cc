@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <unordered_map>
 
@@ -36,8 +37,15 @@ class TensorSource {
     return values;
   }
 
-  Linear linear(int32_t layer, std::string_view part) const {
-    return {matrix(layer_tensor(layer, part)), vector(layer_tensor(layer, part, "bias"))};
+  LayerLinear linear(int32_t layer, std::string_view part) const {
+    LayerLinear linear;
+    linear.weight = matrix(layer_tensor(layer, part));
+    linear.bias = vector(layer_tensor(layer, part, "bias"));
+    const StoredTensor* tensor = find(layer_tensor(layer, part));
+    if (tensor != nullptr && tensor->int4 != nullptr) {
+      linear.input_order = tensor->int4->input_order;
+    }
+    return linear;
   }
 
   Norm norm(int32_t layer, std::string_view part) const {
@@ -118,7 +126,7 @@ size_t bytes_of(const LayerWeights& layer) {
                            &layer.attention_post_norm, &layer.ffn_norm, &layer.ffn_post_norm}) {
     total += bytes_of(*norm);
   }
-  for (const Linear* linear :
+  for (const LayerLinear* linear :
        {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
     total += bytes_of(*linear);
   }
@@ -141,6 +149,17 @@ Weights load_weights(const ModelFile& model, ThreadPool& pool) {
   weights.lm_head_bias = source.vector(kOutputBias);
   weights.adapters = load_adapters(model, pool);
   return weights;
+}
+
+int32_t Weights::max_reordered() const {
+  int32_t most = 0;
+  for (const LayerWeights& layer : layers) {
+    for (const LayerLinear* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      if (linear->input_order != nullptr) most = std::max(most, linear->weight.n_in());
+    }
+  }
+  return most;
 }
 
 size_t Weights::bytes() const {

@@ -59,6 +59,9 @@ struct LoraFile {
   std::string format;             // "PEFT", "GGUF v3"
   std::vector<MappedFile> files;  // what StoredTensor::file counts
   std::vector<LoraMatrix> matrices;
+  // Names in PEFT's target_modules of which the file has no tensors in any layer: to be told, since
+  // the model may have such matrices, which this adapter then leaves alone.
+  std::vector<std::string> absent_targets;
 };
 
 struct ModelFile;

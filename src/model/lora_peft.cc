@@ -1,5 +1,6 @@
 #include "model/lora_peft.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "base/error.h"
 #include "model/gguf.h"
 #include "model/hf_features.h"
+#include "model/json_object.h"
 #include "model/lora_pairs.h"
 #include "model/lora_peft_config.h"
 #include "model/model_file.h"
@@ -79,6 +81,17 @@ class PeftReader {
     }
     if (matrices.empty()) throw FormatError(fmt::format("{}: has no tensors", path_));
     return matrices;
+  }
+
+  std::vector<std::string> absent_targets() const {
+    std::vector<std::string> absent;
+    for (const std::string& name : config_.targets.names()) {
+      const auto found = std::find_if(modules_.begin(), modules_.end(), [&](const auto& module) {
+        return is_module_name(name, module.first);
+      });
+      if (found == modules_.end()) absent.push_back(name);
+    }
+    return absent;
   }
 
  private:
@@ -171,10 +184,8 @@ class PeftReader {
 
 LoraFile open_peft_lora(const std::string& folder, const ModelFile& model) {
   const auto in_folder = [&](const char* name) { return (fs::path(folder) / name).string(); };
-  LoraFile lora;
-  lora.path = folder;
-  lora.format = "PEFT";
-  const PeftLoraConfig config = read_peft_lora_config(in_folder("adapter_config.json"));
+  const std::string config = in_folder("adapter_config.json");
+  const PeftLoraConfig parsed = parse_peft_lora_config(config, read_text_file(config));
   const std::string tensors = in_folder("adapter_model.safetensors");
   std::error_code error;
   if (!fs::exists(tensors, error) && fs::exists(in_folder("adapter_model.bin"), error)) {
@@ -183,11 +194,21 @@ LoraFile open_peft_lora(const std::string& folder, const ModelFile& model) {
                     "wanted adapter_model.safetensors",
                     in_folder("adapter_model.bin")));
   }
-  lora.files.emplace_back(tensors);
-  const std::vector<SafetensorsEntry> entries = parse_safetensors(tensors, lora.files[0].bytes());
-  PeftReader reader(model, config, tensors);
+  return read_peft_lora(folder, parsed, MappedFile(tensors), model);
+}
+
+LoraFile read_peft_lora(const std::string& folder, const PeftLoraConfig& config, MappedFile tensors,
+                        const ModelFile& model) {
+  LoraFile lora;
+  lora.path = folder;
+  lora.format = "PEFT";
+  const std::string path = tensors.path();
+  lora.files.push_back(std::move(tensors));
+  const std::vector<SafetensorsEntry> entries = parse_safetensors(path, lora.files[0].bytes());
+  PeftReader reader(model, config, path);
   for (const SafetensorsEntry& entry : entries) reader.add(entry);
   lora.matrices = reader.finish();
+  lora.absent_targets = reader.absent_targets();
   return lora;
 }
 

@@ -127,6 +127,11 @@ const Value* find_pattern(const PeftLoraConfig& config, std::string_view key,
 
 }  // namespace
 
+bool is_module_name(std::string_view name, const std::string& module) {
+  return module.ends_with(name) &&
+         (module.size() == name.size() || module[module.size() - name.size() - 1] == '.');
+}
+
 ModulePattern::ModulePattern(const std::string& path, std::string_view key, const Json& value) {
   if (value.is_string()) {
     regex_ = compile(path, key, fmt::format("\\A(?:{})\\z", value.get<std::string>()));
@@ -144,13 +149,12 @@ ModulePattern::ModulePattern(const std::string& path, std::string_view key, cons
 
 bool ModulePattern::matches(const std::string& module) const {
   if (regex_) return finds(*regex_, module);
-  return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) {
-    return module == name || module.ends_with("." + name);
-  });
+  return std::any_of(names_.begin(), names_.end(),
+                     [&](const std::string& name) { return is_module_name(name, module); });
 }
 
-PeftLoraConfig read_peft_lora_config(const std::string& path) {
-  const Json root = parse_json_object(path, read_text_file(path));
+PeftLoraConfig parse_peft_lora_config(const std::string& path, std::string_view text) {
+  const Json root = parse_json_object(path, text);
   const JsonObject json(path, "", root);
   PeftLoraConfig config;
   config.path = path;

@@ -14,6 +14,9 @@
 
 namespace prefold {
 
+// Whether that is the module's whole name or its end after a dot.
+bool is_module_name(std::string_view name, const std::string& module);
+
 // Names of modules, as PEFT matches them: a module's whole name or its end after a dot, or a
 // regular expression for the whole name.
 class ModulePattern {
@@ -21,6 +24,7 @@ class ModulePattern {
   ModulePattern() = default;
   ModulePattern(const std::string& path, std::string_view key, const nlohmann::json& value);
   bool matches(const std::string& module) const;
+  const std::vector<std::string>& names() const { return names_; }  // none of an expression
 
  private:
   std::vector<std::string> names_;
@@ -43,7 +47,7 @@ struct PeftLoraConfig {
 // Throws FormatError naming the key: of what is no LoRA, what would change the answer and is not
 // supported (DoRA, biases, modules_to_save, ...), and of unknown keys with a value that is not
 // neutral (null, false, 0, empty).
-PeftLoraConfig read_peft_lora_config(const std::string& path);
+PeftLoraConfig parse_peft_lora_config(const std::string& path, std::string_view text);
 
 // module: "model.layers.0.self_attn.q_proj", of that layer.
 bool is_target(const PeftLoraConfig& config, const std::string& module, int64_t layer);

@@ -127,12 +127,14 @@ void write_int4_quants(const ModelFile& model, const StoredTensor& tensor, size_
   const size_t row_bytes = static_cast<size_t>(n_in) / block_k * block_bytes;
   for (int64_t k = 0; k < n_in; ++k) {
     const NibblePlace place = place_of(k, block_k, block_bytes);
+    const int64_t from =
+        source.input_order == nullptr ? k : int64_t{(*source.input_order)[static_cast<size_t>(k)]};
     for (int64_t row = 0; row < n_out; ++row) {
       const int64_t output = source.first_out + row;
       const uint32_t word =
-          is_gptq ? words.at(k / kPerWord, output) : words.at(k, output / kPerWord);
+          is_gptq ? words.at(from / kPerWord, output) : words.at(from, output / kPerWord);
       const int shift =
-          4 * (is_gptq ? static_cast<int>(k % kPerWord) : nibble_of(source.packing, output));
+          4 * (is_gptq ? static_cast<int>(from % kPerWord) : nibble_of(source.packing, output));
       std::byte& byte = made[static_cast<size_t>(row) * row_bytes + place.byte];
       byte |= static_cast<std::byte>((word >> shift & 15) << place.shift);
     }

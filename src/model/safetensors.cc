@@ -223,15 +223,21 @@ std::vector<SafetensorsEntry> parse_safetensors(const std::string& path,
   return entries;
 }
 
+// What to do about weights in a format whose reading can run any program.
+constexpr std::string_view kFromPickle =
+    ". Its pytorch_model.bin is not read, as it can hold any program; if you trust it, convert it "
+    "in "
+    "Python: from transformers import AutoModelForCausalLM; "
+    "AutoModelForCausalLM.from_pretrained(\"{0}\", dtype=\"auto\").save_pretrained(\"{0}\")";
+
 SafetensorsFiles find_safetensors(const std::string& folder) {
   const std::filesystem::path base(folder);
   if (is_file(base / kIndexName)) return read_index(folder, (base / kIndexName).string());
   if (is_file(base / kSingleName)) return {{std::string(kSingleName)}, {}};
-  const char* found =
-      is_file(base / "pytorch_model.bin") || is_file(base / "pytorch_model.bin.index.json")
-          ? " (pytorch_model.bin, which is not supported: it can hold any program)"
-          : "";
-  throw Error(fmt::format("{}: has neither {} nor {}{}", folder, kSingleName, kIndexName, found));
+  const bool is_pickled =
+      is_file(base / "pytorch_model.bin") || is_file(base / "pytorch_model.bin.index.json");
+  throw Error(fmt::format("{}: has neither {} nor {}{}", folder, kSingleName, kIndexName,
+                          is_pickled ? fmt::format(kFromPickle, folder) : ""));
 }
 
 }  // namespace prefold

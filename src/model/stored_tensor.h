@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/tensor_type.h"
+#include "ops/input_order.h"
 
 namespace prefold {
 
@@ -24,6 +25,8 @@ struct StoredPlace {
 //   AWQ   quants (n_in, n_out / 8) and zeros (n_in / group, n_out / 8): of eight outputs, in the
 //         order 0 2 4 6 1 3 5 7 of kAwqOrder
 // scales (n_in / group, n_out), f16. A weight is scale * (quant - (zero + zero_offset)).
+// GPTQ may give inputs to groups by their importance ("act order"). The blocks of such a tensor
+// have groups of neighbours all the same: their column i is the stored k input_order[i].
 struct Int4Source {
   enum class Packing : uint8_t { kGptq, kAwq };
   Packing packing = Packing::kGptq;
@@ -32,6 +35,7 @@ struct Int4Source {
   int32_t n_stored_out = 0;  // outputs of the stored tensors
   int32_t first_out = 0;     // of them this tensor's first (one of several in a fused matrix)
   StoredPlace quants, zeros, scales;
+  InputOrder input_order;
 };
 
 // What lies between a tensor's stored bytes and those of its type and shape. "Rows" of a vector are

@@ -49,7 +49,7 @@ Activations activations_of(const ModelConfig& config, int32_t n_rows, Workspace&
 class CpuLayers {
  public:
   struct Product {
-    const Linear* linear = nullptr;
+    const LayerLinear* linear = nullptr;
     Rows out;
   };
   struct Adapted {
@@ -70,6 +70,7 @@ class CpuLayers {
         act_(activations_of(config, static_cast<int32_t>(rows.token_ids.size()), workspace)),
         moe_(workspace.moe),
         lora_(workspace.lora),
+        reordered_(workspace.reordered),
         scratch_(workspace.scratch),
         times_(times) {
     const Rows& attended = act_.attended;
@@ -109,22 +110,31 @@ class CpuLayers {
     times_.elementwise += timer_.lap();
   }
 
+  // Neighbours that take their inputs in the same order are one call.
   void linear(const Rows& x, std::initializer_list<Product> products) {
     std::array<LinearPart, 3> parts;
     CHECK(products.size() <= parts.size());
-    std::transform(products.begin(), products.end(), parts.begin(), [](const Product& product) {
-      return LinearPart{&product.linear->weight, product.linear->bias, product.out};
-    });
-    prefold::linear(device_, x, std::span(parts).first(products.size()), scratch_);
+    for (const Product* begin = products.begin(); begin != products.end();) {
+      const Product* const end = std::find_if(begin, products.end(), [&](const Product& product) {
+        return product.linear->input_order != begin->linear->input_order;
+      });
+      std::transform(begin, end, parts.begin(), [](const Product& product) {
+        return LinearPart{&product.linear->weight, product.linear->bias, product.out};
+      });
+      prefold::linear(device_, inputs_of(*begin->linear, x),
+                      std::span(parts).first(static_cast<size_t>(end - begin)), scratch_);
+      begin = end;
+    }
     times_.linear += timer_.lap();
   }
 
-  void add_linear(const Rows& x, const Linear& w, const Rows& out) {
+  void add_linear(const Rows& x, const LayerLinear& w, const Rows& out) {
     if (config_.residual_scale != 1.0f) {
       linear(x, {{&w, act_.branch}});
       return add_scaled(act_.branch, out);
     }
-    prefold::linear(device_, x, std::array{LinearPart{&w.weight, w.bias, out, true}}, scratch_);
+    prefold::linear(device_, inputs_of(w, x), std::array{LinearPart{&w.weight, w.bias, out, true}},
+                    scratch_);
     times_.linear += timer_.lap();
   }
 
@@ -196,6 +206,14 @@ class CpuLayers {
   }
 
  private:
+  // x as the matrix takes it.
+  Rows inputs_of(const LayerLinear& w, const Rows& x) {
+    if (w.input_order == nullptr) return x;
+    const Rows reordered = view(reordered_, x.n_rows, x.n_cols);
+    reorder_columns(device_, x, *w.input_order, reordered);
+    return reordered;
+  }
+
   const Device& device_;
   const ModelConfig& config_;
   const Weights& weights_;
@@ -206,6 +224,7 @@ class CpuLayers {
   Activations act_;
   MoeBuffers& moe_;
   LoraBuffers& lora_;
+  AlignedVector<float>& reordered_;
   std::span<std::byte> scratch_;
   OpTimes& times_;
   Timer timer_;
@@ -248,13 +267,15 @@ struct CpuLogits {
 }  // namespace
 
 size_t Workspace::bytes() const {
-  return sizeof(float) * (hidden.size() + normed.size() + q.size() + k.size() + v.size() +
-                          attended.size() + gate.size() + up.size() + branch.size()) +
+  return sizeof(float) *
+             (hidden.size() + normed.size() + q.size() + k.size() + v.size() + attended.size() +
+              gate.size() + up.size() + branch.size() + reordered.size()) +
          moe.bytes() + lora.bytes() + scratch.size();
 }
 
 Workspace allocate_workspace(const Device& device, const ModelConfig& config,
-                             const Adapters& adapters, int32_t max_rows) {
+                             const Weights& weights, int32_t max_rows) {
+  const Adapters& adapters = weights.adapters;
   Workspace w;
   w.max_rows = max_rows;
   w.hidden.resize(floats_of(max_rows, config.hidden_size));
@@ -267,6 +288,9 @@ Workspace allocate_workspace(const Device& device, const ModelConfig& config,
   w.up.resize(floats_of(max_rows, config.ffn_size));
   w.moe = allocate_moe_buffers(config.moe, config.hidden_size, max_rows);
   w.lora = allocate_lora_buffers(adapters, max_rows);
+  if (const int32_t n_cols = weights.max_reordered(); n_cols > 0) {
+    w.reordered.resize(floats_of(max_rows, n_cols));
+  }
   if (has_branch(config)) w.branch.resize(floats_of(max_rows, config.hidden_size));
   const int32_t widest =
       std::max({config.hidden_size, config.ffn_size, config.n_heads * config.head_dim});

@@ -34,13 +34,14 @@ struct Workspace {
   int32_t max_rows = 0;
   AlignedVector<float> hidden, normed, q, k, v, attended, gate, up;
   AlignedVector<float> branch;       // empty where the model has no use for it
+  AlignedVector<float> reordered;    // a product's inputs in another order; likewise
   MoeBuffers moe;                    // likewise
   LoraBuffers lora;                  // empty without adapters
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
 Workspace allocate_workspace(const Device& device, const ModelConfig& config,
-                             const Adapters& adapters, int32_t max_rows);
+                             const Weights& weights, int32_t max_rows);
 
 // Where the time of the forward passes went, in seconds. linear: layers of experts too.
 struct OpTimes {

@@ -6,6 +6,7 @@
 
 #include "model/config.h"
 #include "model/lora.h"
+#include "ops/input_order.h"
 #include "ops/linear.h"
 #include "ops/packed_matrix.h"
 
@@ -14,6 +15,11 @@ namespace prefold {
 // Both empty: the norm has no parameters (olmo), or the layer has no such norm.
 struct Norm {
   std::vector<float> weight, bias;
+};
+
+// A layer's matrix, which may take its inputs in another order than the rows have them.
+struct LayerLinear : Linear {
+  InputOrder input_order;
 };
 
 // The experts of a layer, by number; `router` gives a logit for each.
@@ -27,11 +33,11 @@ struct MoeWeights {
 // What a layer has of these is told by ModelConfig; what it lacks is empty.
 struct LayerWeights {
   Norm attention_norm;
-  Linear q, k, v, o;
+  LayerLinear q, k, v, o;
   Norm q_norm, k_norm;  // head_dim values, the same for each head, or those of all heads in order
   Norm attention_post_norm;
   Norm ffn_norm;
-  Linear gate, up, down;
+  LayerLinear gate, up, down;
   MoeWeights moe;
   Norm ffn_post_norm;
 };
@@ -65,6 +71,8 @@ struct Weights {
 
   const PackedMatrix& output() const { return lm_head.n_out() > 0 ? lm_head : token_embedding; }
   size_t bytes() const;  // of all matrices and vectors
+  // The most inputs that a matrix takes in another order; 0: none does.
+  int32_t max_reordered() const;
 };
 
 }  // namespace prefold

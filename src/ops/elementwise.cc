@@ -96,6 +96,16 @@ void scale_rows(const Device& device, float factor, Rows x) {
   });
 }
 
+void reorder_columns(const Device& device, ConstRows x, std::span<const int32_t> order, Rows out) {
+  CHECK(order.size() == static_cast<size_t>(x.n_cols));
+  CHECK(out.n_rows == x.n_rows && out.n_cols == x.n_cols);
+  for_each_row(device, x.n_rows, x.n_cols, [&](int32_t row) {
+    const float* from = x.row(row);
+    float* to = out.row(row);
+    for (int32_t col = 0; col < x.n_cols; ++col) to[col] = from[order[col]];
+  });
+}
+
 void clip(const Device& device, float limit, Rows x) {
   for_each_row(device, x.n_rows, x.n_cols, [&](int32_t row) {
     device.kernels->elementwise->clip(x.row(row), limit, x.n_cols);

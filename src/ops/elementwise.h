@@ -38,6 +38,9 @@ void add_scaled(const Device& device, ConstRows x, float factor, Rows out);
 // x *= factor
 void scale_rows(const Device& device, float factor, Rows x);
 
+// out[c] = x[order[c]] in each row, for x.n_cols columns. out is not x.
+void reorder_columns(const Device& device, ConstRows x, std::span<const int32_t> order, Rows out);
+
 // Each value is clamped to [-limit, limit].
 void clip(const Device& device, float limit, Rows x);
 

@@ -155,10 +155,11 @@ class AttentionTimer {
   AlignedVector<std::byte> scratch_;
 };
 
-int32_t rows_that_fit(const Device& device, const ModelConfig& model, int64_t max_bytes) {
+int32_t rows_that_fit(const Device& device, const ModelConfig& model, const Weights& weights,
+                      int64_t max_bytes) {
   constexpr int32_t kFew = 64, kMore = 128;
-  const auto few = static_cast<int64_t>(allocate_workspace(device, model, {}, kFew).bytes());
-  const auto more = static_cast<int64_t>(allocate_workspace(device, model, {}, kMore).bytes());
+  const auto few = static_cast<int64_t>(allocate_workspace(device, model, weights, kFew).bytes());
+  const auto more = static_cast<int64_t>(allocate_workspace(device, model, weights, kMore).bytes());
   const int64_t per_row = std::max<int64_t>((more - few) / (kMore - kFew), 1);
   return static_cast<int32_t>(
       std::clamp<int64_t>((max_bytes - few) / per_row, kMore, std::end(kRowCounts)[-1]));
@@ -200,10 +201,10 @@ class LayerTimer {
       : device_(device),
         model_(model),
         weights_(weights),
-        max_rows_(rows_that_fit(device, model, max_workspace_bytes)),
+        max_rows_(rows_that_fit(device, model, weights, max_workspace_bytes)),
         rope_tables_(make_rope_tables(model, kRowsPerPrompt, kRowsPerPrompt)),
         kv_({kv_type, 1, model.n_kv_heads, model.head_dim}, max_rows_ / kKvBlockTokens + 1),
-        workspace_(allocate_workspace(device, model, {}, max_rows_)) {
+        workspace_(allocate_workspace(device, model, weights, max_rows_)) {
     model_.n_layers = 1;
     for (int32_t row = 0; row < max_rows_; ++row) {
       token_ids_.push_back(row % model.vocab_size);

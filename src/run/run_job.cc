@@ -57,6 +57,7 @@ class JobRun {
   RunOutcome run_or_throw() {
     if (output_.is_resumed()) hooks_.info(what_is_kept(output_, config_));
     if (output_.is_complete()) return nothing_to_do();
+    for (const Note& note : adapter_notes(model_, config_.options.lora)) hooks_.info(note);
     plan();
     if (!job_.sequences.empty() && !stop_.stopping()) execute();
     const bool all_done = prepared_.is_whole && metrics_.requests.left() == 0;

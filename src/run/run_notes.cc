@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "model/gguf.h"
 #include "report/human_numbers.h"
 #include "run/gpu.h"
 
@@ -40,6 +43,25 @@ Note costs_note(const ChosenCosts& costs, const std::string& origin, double seco
                       costs.path.empty() ? "memory" : costs.path.string(), human_seconds(seconds),
                       steps),
           fields};
+}
+
+std::vector<Note> adapter_notes(const ModelFile& model, const std::vector<LoraOption>& lora) {
+  std::vector<Note> notes;
+  for (size_t i = 0; i < model.adapters.size(); ++i) {
+    constexpr size_t kMostNames = 8;
+    const std::vector<std::string>& absent = model.adapters[i].absent_targets;
+    if (absent.empty()) continue;
+    std::string names;
+    for (size_t n = 0; n < std::min(absent.size(), kMostNames); ++n) {
+      names += fmt::format("{}\"{}\"", n == 0 ? "" : ", ", printable(absent[n]));
+    }
+    if (absent.size() > kMostNames) names += ", ...";
+    notes.emplace_back(fmt::format(
+        "warning: adapter {}: its target_modules name {}, of which it has no tensors: these stay "
+        "as the model has them",
+        lora[i].name, names));
+  }
+  return notes;
 }
 
 std::optional<Note> device_note(const RunConfig& config) {

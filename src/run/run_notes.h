@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "plan/prefix_tree.h"
 #include "report/note.h"
@@ -19,6 +20,9 @@ Note extra_fields_note(const ExtraFieldCounts& fields);
 // origin: "known from", "measured, kept in". seconds: that it took.
 Note costs_note(const ChosenCosts& costs, const std::string& origin, double seconds,
                 int32_t token_budget);
+
+// Warnings of what adapters name and have not, in the order of --lora.
+std::vector<Note> adapter_notes(const ModelFile& model, const std::vector<LoraOption>& lora);
 
 // None: on the CPU, and there is nothing to say about that.
 std::optional<Note> device_note(const RunConfig& config);

@@ -47,6 +47,28 @@ TEST_CASE("copy_rows: each value rounded, nothing behind a row [smoke]") {
   }
 }
 
+TEST_CASE("reorder_cols: each value goes where the order says, nothing behind a row [smoke]") {
+  for (const FloatType type : kTypes) {
+    for (const int32_t n_cols : {8, 1032}) {
+      const int64_t stride = n_cols + 8;
+      const std::vector<float> x = rounded(type, random_rows(stride, 1));
+      std::vector<int32_t> order(static_cast<size_t>(n_cols));
+      for (int32_t i = 0; i < n_cols; ++i) order[static_cast<size_t>(i)] = (i * 5 + 3) % n_cols;
+      const DeviceFloats from(type, x), out(type, std::vector<float>(x.size(), 77.0f));
+      const DeviceBuffer<int32_t> device_order(order);
+      run_kernel("reorder_cols",
+                 launch_reorder_cols({from.data(), type, stride, device_order.data(), out.data(),
+                                      stride, kRows, n_cols},
+                                     nullptr));
+      const std::vector<float> found = out.download();
+      for_each(stride, [&](size_t at, int64_t col) {
+        const auto row = at / static_cast<size_t>(stride) * static_cast<size_t>(stride);
+        REQUIRE(found[at] == (col < n_cols ? x[row + order[static_cast<size_t>(col)]] : 77.0f));
+      });
+    }
+  }
+}
+
 TEST_CASE("add_rows: out + scale * x in one rounding [smoke]") {
   for (const int32_t n_cols : {8, 1032}) {
     const int64_t stride = n_cols + 8;

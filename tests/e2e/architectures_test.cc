@@ -19,6 +19,7 @@ constexpr const char* kModels[] = {"cohere",
                                    "gpt_neox",
                                    "granite",
                                    "llama3",
+                                   "llama_act_order",
                                    "llama_yarn",
                                    "ministral",
                                    "mistral",
@@ -116,7 +117,8 @@ TEST_CASE("models of every architecture answer the same for every schedule and i
 }
 
 TEST_CASE("so they do with integer products and an int8 cache") {
-  for (const char* name : {"gemma2", "gemma3_text", "mistral", "phi3", "gpt2", "cohere"}) {
+  for (const char* name :
+       {"gemma2", "gemma3_text", "mistral", "phi3", "gpt2", "cohere", "llama_act_order"}) {
     CAPTURE(name);
     JobFolder folder;
     folder.write_lines("in.jsonl", requests_of(name));

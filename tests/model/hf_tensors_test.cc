@@ -253,14 +253,16 @@ void check_int4_oracle(const std::string& path, const std::string& name,
   ModelFile model;
   model.files.emplace_back(path);
   const auto entries = parse_safetensors(path, model.files[0].bytes());
-  const auto part = [&](const std::string& name) -> const SafetensorsEntry* {
+  const auto part = [&](const std::string& stored) -> const SafetensorsEntry* {
     const auto found = std::find_if(entries.begin(), entries.end(),
-                                    [&](const SafetensorsEntry& e) { return e.name == name; });
+                                    [&](const SafetensorsEntry& e) { return e.name == stored; });
     return found == entries.end() ? nullptr : &*found;
   };
   const QuantisedParts parts{part(name + ".qweight"), part(name + ".qzeros"),
                              part(name + ".scales"), part(name + ".g_idx")};
-  const StoredTensor whole = make_int4_tensor(path, name, parts, quantization, {&model.files[0]});
+  InputOrders orders;
+  const StoredTensor whole =
+      make_int4_tensor(path, name, parts, quantization, {&model.files[0]}, orders);
   CHECK(whole.type == type);
   const SafetensorsEntry* wanted_entry = part(name + ".wanted");
   REQUIRE(wanted_entry != nullptr);
@@ -268,9 +270,17 @@ void check_int4_oracle(const std::string& path, const std::string& name,
   Floats wanted(static_cast<size_t>(n_elements(whole)));
   std::memcpy(wanted.data(), model.files[0].bytes().data() + wanted_entry->offset,
               wanted_entry->n_bytes);
+  if (const InputOrder& order = whole.int4->input_order; order != nullptr) {
+    const Floats stored = wanted;
+    const auto n_in = static_cast<size_t>(whole.shape[1]);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      wanted[i] = stored[i / n_in * n_in + static_cast<size_t>((*order)[i % n_in])];
+    }
+  }
   Floats values(wanted.size());
   reference::dequantize(whole.type, read_tensor(model, whole).bytes, values);
   CHECK(values == wanted);
+  CHECK((whole.int4->input_order != nullptr) == (path.find("act_order") != std::string::npos));
   const StoredTensor cut = cut_int4_tensor(whole, 3, 4);
   Floats cut_values(static_cast<size_t>(n_elements(cut)));
   reference::dequantize(cut.type, read_tensor(model, cut).bytes, cut_values);
@@ -288,6 +298,8 @@ TEST_CASE("GPTQ and AWQ matrices have the values of the published layouts, to th
     check_int4_oracle(folder + "gptq.safetensors", name, {true, Packing::kGptq, 32, 1},
                       TensorType::kInt4_32);
   }
+  check_int4_oracle(folder + "gptq_act_order.safetensors", "a", {true, Packing::kGptq, 32, 1},
+                    TensorType::kInt4_32);
   check_int4_oracle(folder + "gptq_v2.safetensors", "a", {true, Packing::kGptq, 64, 0},
                     TensorType::kInt4_64);
   check_int4_oracle(folder + "awq.safetensors", "a", {true, Packing::kAwq, 128, 0},
@@ -333,32 +345,91 @@ TEST_CASE("quantization_config says how, and what is not supported") {
         "c: \"quantization_config.version\" is \"gemv\"; supported is \"gemm\"");
 }
 
-TEST_CASE("inputs that are not in groups of neighbours are refused") {
-  const std::vector<int32_t> words(4 * 8), zeros(1), order{0, 0, 1};
-  std::vector<int32_t> groups(32, 0);
-  groups[5] = 1;
-  const std::vector<uint16_t> scales(8);
-  const OpenedFile file({{"q.qweight", "I32", {4, 8}, bytes_of_values(words)},
-                         {"q.qzeros", "I32", {1, 1}, bytes_of_values(zeros)},
-                         {"q.scales", "F16", {1, 8}, bytes_of_values(scales)},
-                         {"q.g_idx", "I32", {32}, bytes_of_values(groups)}});
-  const auto& e = file.files[0].entries;
-  const HfQuantization quantization{true, Int4Source::Packing::kGptq, 32, 1};
-  const auto message = [&](const QuantisedParts& parts) -> std::string {
+// One matrix of 64 inputs in two groups and 8 outputs, with this g_idx.
+struct OrderedMatrix {
+  explicit OrderedMatrix(const std::string& name, const std::vector<int32_t>& group_of)
+      : file({{name + ".qweight", "I32", {8, 8}, bytes_of_values(std::vector<int32_t>(64))},
+              {name + ".qzeros", "I32", {2, 1}, bytes_of_values(std::vector<int32_t>(2))},
+              {name + ".scales", "F16", {2, 8}, bytes_of_values(std::vector<uint16_t>(16))},
+              {name + ".g_idx",
+               "I32",
+               {static_cast<int64_t>(group_of.size())},
+               bytes_of_values(group_of)}}) {}
+  const SafetensorsEntry* entry(size_t i) const { return &file.files[0].entries[i]; }
+  OpenedFile file;
+};
+const HfQuantization kGptq32{true, Int4Source::Packing::kGptq, 32, 1};
+
+TEST_CASE("parts of a GPTQ matrix that do not belong together are refused") {
+  const auto message = [&](const OrderedMatrix& m, const QuantisedParts& parts) -> std::string {
+    InputOrders orders;
     try {
-      make_int4_tensor("m", "q", parts, quantization, {file.files[0].mapped});
+      make_int4_tensor("m", "q", parts, kGptq32, {m.file.files[0].mapped}, orders);
     } catch (const FormatError& error) {
       return error.what();
     }
     return "no error";
   };
-  CHECK(message({&e[0], &e[1], &e[2], nullptr}) == "no error");
-  CHECK(message({&e[0], &e[1], &e[2], &e[3]}) ==
-        "m: tensor \"q.g_idx\" puts input 5 into group 1; only groups of 32 neighbouring inputs "
-        "are supported (\"desc_act\": false)");
-  CHECK(message({&e[0], nullptr, &e[2], nullptr}) == "m: tensor \"q.qzeros\" is missing");
-  CHECK(message({&e[0], &e[0], &e[2], nullptr}) ==
-        "m: tensor \"q.qzeros\" is I32 of shape (4, 8); wanted I32 of shape (1, 1)");
+  std::vector<int32_t> groups(64, 1);
+  std::fill_n(groups.begin(), 32, 0);
+  const auto of_groups = [&] {
+    const OrderedMatrix m("q", groups);
+    return message(m, {m.entry(0), m.entry(1), m.entry(2), m.entry(3)});
+  };
+  CHECK(of_groups() == "no error");
+  groups[5] = 1;
+  CHECK(of_groups() == "m: tensor \"q.g_idx\" puts 31 inputs into group 0; wanted 32");
+  groups[63] = 0;
+  CHECK(of_groups() == "no error");
+  for (const int32_t idx : {2, -1}) {
+    groups[63] = idx;
+    CHECK(of_groups() ==
+          fmt::format("m: tensor \"q.g_idx\" puts input 63 into group {} of 2", idx));
+  }
+  groups.push_back(0);
+  CHECK(of_groups() == "m: tensor \"q.g_idx\" is I32 of shape (65); wanted I32 of shape (64)");
+  groups.clear();  // as some programs write it where groups are in order
+  CHECK(of_groups() == "no error");
+  const OrderedMatrix m("q", groups);
+  CHECK(message(m, {m.entry(0), m.entry(1), m.entry(2), nullptr}) == "no error");
+  CHECK(message(m, {m.entry(0), nullptr, m.entry(2), nullptr}) ==
+        "m: tensor \"q.qzeros\" is missing");
+  CHECK(message(m, {m.entry(0), m.entry(0), m.entry(2), nullptr}) ==
+        "m: tensor \"q.qzeros\" is I32 of shape (8, 8); wanted I32 of shape (2, 1)");
+}
+
+TEST_CASE("matrices that take their inputs in the same order share it; experts may not have one") {
+  std::vector<int32_t> groups(64);
+  for (size_t k = 0; k < groups.size(); ++k) groups[k] = static_cast<int32_t>(k % 2);
+  InputOrders orders;
+  const OrderedMatrix m("q", groups);
+  const auto tensor = [&] {
+    return make_int4_tensor("m", "q", {m.entry(0), m.entry(1), m.entry(2), m.entry(3)}, kGptq32,
+                            {m.file.files[0].mapped}, orders);
+  };
+  const InputOrder order = tensor().int4->input_order;
+  REQUIRE(order != nullptr);
+  CHECK(std::vector(order->begin(), order->begin() + 3) == std::vector<int32_t>{0, 2, 4});
+  CHECK((*order)[32] == 1);
+  CHECK(tensor().int4->input_order == order);
+
+  const auto placed = [&](const std::string& name) -> std::string {
+    const OrderedMatrix named(name, groups);
+    try {
+      const auto tensors = read_hf_tensors("m", small_model(), kGptq32, named.file.files);
+      return tensors.at(0).int4->input_order != nullptr ? "in order" : "lost";
+    } catch (const FormatError& error) {
+      return error.what();
+    }
+  };
+  CHECK(placed("model.layers.0.mlp.down_proj") == "in order");
+  for (const std::string name :
+       {"lm_head", "model.layers.0.mlp.experts.0.down_proj", "model.layers.0.mlp.gate",
+        "model.layers.0.mlp.shared_expert.up_proj"}) {
+    CHECK(placed(name) == "m: tensor \"" + name +
+                              ".g_idx\" is not sorted (\"desc_act\"): supported in attention and "
+                              "dense feed-forward blocks only");
+  }
 }
 
 }  // namespace

@@ -114,7 +114,8 @@ TEST_CASE("fused projections are cut, and rows of heads put into the model's ord
   const ModelFile gguf = open_model("tests/data/models/gguf/llama3.gguf");
   const LoraFile pairs = peft.open(gguf);
   const LoraValues turned = b_of(pairs, gguf, LoraSite::kQ);
-  for (const auto [row, stored] : {std::pair(0, 0), {1, 8}, {2, 1}, {17, 24}, {63, 63}, {62, 55}}) {
+  for (const auto& [row, stored] :
+       {std::pair(0, 0), {1, 8}, {2, 1}, {17, 24}, {63, 63}, {62, 55}}) {
     CHECK(turned.b[2 * static_cast<size_t>(row)] == static_cast<float>(2 * stored));
   }
 
@@ -204,6 +205,20 @@ TEST_CASE("tensors that the configuration does not name, or that it misses, are 
   Peft rank;
   rank.config["rank_pattern"] = {{"layers.1.self_attn.q_proj", 3}};
   CHECK(rank.error().find("has rank 2; adapter_config.json says 3") != std::string::npos);
+}
+
+TEST_CASE("names of modules without any tensors are told, and change nothing") {
+  Peft peft;
+  CHECK(peft.open().absent_targets.empty());
+  peft.config["target_modules"] = {"q_proj", "up_proj", "layers.0.self_attn.q_proj", "_proj",
+                                   "query_key_value"};
+  const LoraFile file = peft.open();
+  CHECK(file.absent_targets == std::vector<std::string>{"up_proj", "_proj", "query_key_value"});
+  CHECK(file.matrices.size() == 2);
+  peft.config["target_modules"] = ".*q_proj";
+  CHECK(peft.open().absent_targets.empty());
+  peft.config["target_modules"] = "all-linear";
+  CHECK(peft.open().absent_targets.empty());
 }
 
 TEST_CASE("an adapter of what the model has not is refused") {

@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <limits>
 
 #include "base/error.h"
 #include "gguf_builder.h"
 #include "temp_file.h"
+#include "temp_folder.h"
 
 namespace prefold {
 namespace {
@@ -172,6 +174,29 @@ TEST_CASE("files that are no GGUF model are refused") {
   CHECK(message_of("x") ==
         "is not a GGUF model: it begins with bytes 78; wanted 47 47 55 46 (\"GGUF\")");
   CHECK_THROWS_WITH_AS(open_model("tests"), "tests/config.json: there is no such file", Error);
+}
+
+TEST_CASE("a folder with a tokenizer in an older form is told how to make tokenizer.json") {
+  const TempFolder folder;
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::copy_file(std::filesystem::path("tests/data/models/llama3") / name,
+                               std::filesystem::path(folder.path()) / name);
+  }
+  const auto message = [&]() -> std::string {
+    try {
+      open_model(folder.path());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  CHECK(message().find("tokenizer.json: ") != std::string::npos);
+  folder.write("tokenizer.model", "x");
+  CHECK(message() == folder.path() +
+                         ": has tokenizer.model but no tokenizer.json, which is wanted; make it in "
+                         "Python: from transformers import AutoTokenizer; "
+                         "AutoTokenizer.from_pretrained(\"" +
+                         folder.path() + "\").save_pretrained(\"" + folder.path() + "\")");
 }
 
 TEST_CASE("models that this forward pass cannot run are refused by name") {

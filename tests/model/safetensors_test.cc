@@ -126,7 +126,9 @@ TEST_CASE("a folder of weights in another format is refused") {
     find_safetensors(folder.path());
     CHECK(false);
   } catch (const Error& error) {
-    CHECK(std::string(error.what()).find("pytorch_model.bin") != std::string::npos);
+    const std::string message = error.what();
+    CHECK(message.find("pytorch_model.bin is not read") != std::string::npos);
+    CHECK(message.find(".save_pretrained(\"" + folder.path() + "\")") != std::string::npos);
   }
 }
 

@@ -83,6 +83,23 @@ TEST_CASE("rope: heads are rotated by their row's position, the rest of a head i
   }
 }
 
+TEST_CASE("reorder_columns: each row's values in the order given") {
+  ThreadPool pool(2);
+  const Device device{&pool, &find_cpu_kernels("auto")};
+  const Matrix x = random_matrix(5, 24, 4);
+  Matrix out = random_matrix(5, 24, 5);
+  std::vector<int32_t> order(24);
+  for (int32_t i = 0; i < 24; ++i) order[static_cast<size_t>(i)] = i * 7 % 24;
+  reorder_columns(device, {x.values.data(), 5, 24, x.rows.stride}, order,
+                  {out.values.data(), 5, 24, out.rows.stride});
+  for (int32_t row = 0; row < 5; ++row) {
+    for (int32_t col = 0; col < 24; ++col) {
+      CHECK(out.values[row * out.rows.stride + col] ==
+            x.values[row * x.rows.stride + col * 7 % 24]);
+    }
+  }
+}
+
 TEST_CASE("norm_heads: each head by itself, with weights for all or for each") {
   ThreadPool pool(2);
   const Device device{&pool, &find_cpu_kernels("auto")};
