@@ -49,6 +49,10 @@ TEST_CASE("GPU: exact products of a model with windows agree with transformers [
   check_architecture("gemma2", Precision::kExact);
 }
 
+TEST_CASE("GPU: a model in the act order of GPTQ agrees with transformers") {
+  check_architecture("llama_act_order", Precision::kExact);
+}
+
 TEST_CASE("GPU: exact products of models of every architecture agree with transformers [full]") {
   REQUIRE(architectures().size() >= 28);
   for (const std::string& name : architectures()) check_architecture(name, Precision::kExact);
