@@ -1,5 +1,6 @@
 #include "apps/cuda_cases.h"
 
+#include "cuda/sampler.h"
 #include "kernels/cuda/embed.h"
 #include "kernels/cuda/gated.h"
 #include "kernels/cuda/kv_copy.h"
@@ -125,49 +126,61 @@ CaseWork kv_copy_case(CaseMemory& memory) {
           }};
 }
 
-// 64 rows of logits, a token of each.
+// Rows of logits, a token of each.
 struct Tokens {
   LogitsPartsArgs parts;
   SamplingArgs sampling;
 };
 
-Tokens make_tokens(CaseMemory& memory, const SamplerSlot& slot, bool wants_logprob) {
-  constexpr int32_t kItems = 64;
-  std::vector<TokenItem> items(kItems);
-  std::vector<SamplerSlot> slots(kItems, slot);
-  for (int32_t i = 0; i < kItems; ++i) {
+Tokens make_tokens(CaseMemory& memory, int32_t n_items, const SamplerSlot& slot,
+                   bool wants_logprob) {
+  std::vector<TokenItem> items(n_items);
+  std::vector<SamplerSlot> slots(n_items, slot);
+  for (int32_t i = 0; i < n_items; ++i) {
     items[i].slot = i;
     items[i].wants_logprob = wants_logprob;
     slots[i].key = static_cast<uint64_t>(i);
   }
   Tokens tokens;
-  tokens.sampling.logits = memory.logits(size_t{kItems} * kVocab);
+  tokens.sampling.logits = memory.logits(static_cast<size_t>(n_items) * kVocab);
   tokens.sampling.stride = kVocab;
   tokens.sampling.n_vocab = kVocab;
   tokens.sampling.items = memory.upload(items);
-  tokens.sampling.n_items = kItems;
-  auto* parts = memory.unwritten<LogitsPart>(size_t{kItems} * n_logits_chunks(kVocab));
+  tokens.sampling.n_items = n_items;
+  auto* parts =
+      memory.unwritten<LogitsPart>(static_cast<size_t>(n_items) * n_logits_chunks(kVocab));
   tokens.sampling.parts = parts;
   tokens.sampling.slots = memory.upload(slots);
-  tokens.sampling.last_tokens = memory.unwritten<int32_t>(kItems);
-  tokens.sampling.item_results = memory.unwritten<TokenResult>(kItems);
-  tokens.sampling.top_results = memory.unwritten<TokenResult>(kItems);
+  tokens.sampling.last_tokens = memory.unwritten<int32_t>(n_items);
+  tokens.sampling.item_results = memory.unwritten<TokenResult>(n_items);
+  tokens.sampling.top_results = memory.unwritten<TokenResult>(n_items);
+  tokens.sampling.draws = memory.unwritten<DrawState>(n_items);
+  tokens.sampling.candidates =
+      memory.unwritten<uint64_t>(static_cast<size_t>(n_items) * kMaxCandidates);
+  tokens.sampling.piece_masses =
+      memory.unwritten<unsigned long long>(static_cast<size_t>(n_items) * n_draw_pieces(kVocab));
+  tokens.sampling.n_row_blocks = draw_row_blocks(n_items, kVocab, memory.device().sm_count);
   tokens.parts.logits = tokens.sampling.logits;
   tokens.parts.stride = kVocab;
   tokens.parts.n_vocab = kVocab;
   tokens.parts.items = tokens.sampling.items;
-  tokens.parts.n_items = kItems;
+  tokens.parts.n_items = n_items;
   tokens.parts.parts = parts;
   return tokens;
 }
 
 // n_looks: how often the rules have each logit looked at, the best token having to be known first.
-CaseWork sampling_case(CaseMemory& memory, const SamplerSlot& slot, bool wants_logprob,
-                       int32_t n_looks) {
-  const Tokens tokens = make_tokens(memory, slot, wants_logprob);
-  return {.bytes = 4.0 * n_looks * tokens.parts.n_items * kVocab,
-          .launch = [tokens](cudaStream_t stream) {
+CaseWork sampling_case(CaseMemory& memory, int32_t n_items, const SamplerSlot& slot,
+                       bool wants_logprob, int32_t n_looks) {
+  const Tokens tokens = make_tokens(memory, n_items, slot, wants_logprob);
+  const bool draws = slot.temperature > 0.0f;
+  return {.bytes = 4.0 * n_looks * n_items * kVocab,
+          .launch = [tokens, draws](cudaStream_t stream) {
             check_launch("logits_parts", launch_logits_parts(tokens.parts, stream));
+            if (draws) {
+              check_launch("weigh_draws", launch_weigh_draws(tokens.sampling, stream));
+              check_launch("keep_draws", launch_keep_draws(tokens.sampling, stream));
+            }
             check_launch("sampling", launch_sampling(tokens.sampling, stream));
           }};
 }
@@ -175,15 +188,16 @@ CaseWork sampling_case(CaseMemory& memory, const SamplerSlot& slot, bool wants_l
 CaseWork greedy_case(CaseMemory& memory) {
   SamplerSlot slot;
   slot.temperature = 0.0f;
-  return sampling_case(memory, slot, false, 1);
+  return sampling_case(memory, 64, slot, false, 1);
 }
 
-CaseWork top_p_case(CaseMemory& memory) {
+// The best token, then the border in two looks.
+CaseWork top_p_case(CaseMemory& memory, int32_t n_items, int32_t top_k) {
   SamplerSlot slot;
   slot.temperature = 0.8f;
   slot.top_p = 0.95f;
-  slot.top_k = 50;
-  return sampling_case(memory, slot, true, 2);
+  slot.top_k = top_k;
+  return sampling_case(memory, n_items, slot, true, 3);
 }
 
 }  // namespace
@@ -226,10 +240,13 @@ std::vector<CudaCase> cuda_cases() {
       {"rope_append", rope_case},
       {"gated", gated_case},
       {"sample.greedy", greedy_case},
-      {"sample.top_p", top_p_case}};
+      {"sample.top_k", [](CaseMemory& memory) { return top_p_case(memory, 64, 50); }},
+      {"sample.top_p", [](CaseMemory& memory) { return top_p_case(memory, 64, 0); }},
+      {"sample.top_p.1", [](CaseMemory& memory) { return top_p_case(memory, 1, 0); }}};
   for (CudaCase& item : expert_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : attention_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : gemm_cases()) cases.push_back(std::move(item));
+  for (CudaCase& item : lora_cases()) cases.push_back(std::move(item));
   return cases;
 }
 

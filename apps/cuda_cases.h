@@ -65,6 +65,8 @@ std::vector<CudaCase> attention_cases();
 // Of layers of experts as Qwen3-30B-A3B has them (hidden size 2048, feed-forward 768, 8 used), in
 // W4; 32 of the 128 experts.
 std::vector<CudaCase> expert_cases();
+// Adapters of rank 16 on queries, keys and values: rows x adapters.
+std::vector<CudaCase> lora_cases();
 
 inline constexpr int32_t kHidden = 4096;
 inline constexpr int32_t kIntermediate = 14336;

@@ -31,6 +31,10 @@ __device__ float block_sum(float x) {
 // blockIdx.x is the item, blockIdx.y the chunk.
 __global__ void __launch_bounds__(kThreads) logits_parts(LogitsPartsArgs args) {
   const int item = static_cast<int>(blockIdx.x);
+  if (args.only_changed != nullptr) {
+    const TokenItem token = load16(args.items + item);
+    if (token.is_score || args.only_changed[token.slot].n_changes == 0) return;
+  }
   const float* row = args.logits + item * args.stride;
   const int32_t begin =
       static_cast<int32_t>(blockIdx.y) * kLogitsChunk + 4 * static_cast<int32_t>(threadIdx.x);
@@ -55,7 +59,7 @@ __global__ void __launch_bounds__(kThreads) logits_parts(LogitsPartsArgs args) {
   if (rank != 0) {
     part.logit = logit_of_rank(rank);
     part.id = id_of_rank(rank);
-    if (load16(args.items + item).wants_logprob) {
+    if (args.only_changed == nullptr && load16(args.items + item).wants_logprob) {
       float sum = 0.0f;
 #pragma unroll
       for (int i = 0; i < kLoads; ++i) {

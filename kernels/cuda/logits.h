@@ -14,7 +14,7 @@
 namespace prefold::cuda {
 
 inline constexpr int32_t kLogitsChunk = 8192;
-constexpr int32_t n_logits_chunks(int32_t n_vocab) {
+__host__ __device__ constexpr int32_t n_logits_chunks(int32_t n_vocab) {
   return (n_vocab + kLogitsChunk - 1) / kLogitsChunk;
 }
 
@@ -32,6 +32,8 @@ struct LogitsPartsArgs {
   const TokenItem* items = nullptr;
   int32_t n_items = 0;          // 0: nothing is launched
   LogitsPart* parts = nullptr;  // (n_items, n_logits_chunks(n_vocab))
+  // Not null: only of draws whose slots change logits, and no sums.
+  const SamplerSlot* only_changed = nullptr;
 };
 
 // A block of 256 threads for each chunk and row; each logit is read once, into registers (at most

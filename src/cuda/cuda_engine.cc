@@ -106,6 +106,7 @@ struct CudaEngine::Sizes {
     tables.attention = attention_limits(options.token_budget, tables.attention_shape);
     tables.n_adapters = shapes.adapters.n;
 
+    sampler.n_sms = device.sm_count;
     sampler.n_vocab = config.vocab_size;
     sampler.max_slots = options.max_slots;
     sampler.max_items = options.max_items;

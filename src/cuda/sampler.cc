@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "cuda/error.h"
 #include "cuda/slot_changes.h"
-#include "kernels/cuda/sampling.h"
 
 namespace prefold::cuda {
 namespace {
@@ -30,13 +29,18 @@ struct Sizes {
         changes(limits.n_pages * kChangePage),
         slot_pages(static_cast<size_t>(limits.max_slots) * limits.max_slot_pages),
         parts(static_cast<size_t>(limits.max_batch) * n_logits_chunks(limits.n_vocab)),
+        changed_parts(limits.max_slot_pages > 0 ? parts : 0),
+        draws(limits.max_batch),
+        candidates(draws * kMaxCandidates),
+        pieces(draws * n_draw_pieces(limits.n_vocab)),
         results(items * (1 + limits.max_top)),
         upload(upload_bytes(items * sizeof(TokenItem)) + upload_bytes(items * sizeof(int32_t)) +
                upload_bytes(slots * sizeof(StartedSlot)) +
                upload_bytes(limits.n_pages * sizeof(int32_t)) +
                upload_bytes(limits.max_new_changes * sizeof(LogitChange))) {}
 
-  size_t slots, items, changes, slot_pages, parts, results, upload;
+  size_t slots, items, changes, slot_pages, parts, changed_parts, draws, candidates, pieces,
+      results, upload;
 };
 
 // The sum of the n largest.
@@ -51,6 +55,12 @@ int64_t sum_of_largest(std::vector<int64_t>& values, int32_t n) {
 }
 
 }  // namespace
+
+int32_t draw_row_blocks(int32_t n_rows, int32_t n_vocab, int32_t n_sms) {
+  constexpr int32_t kBlocksPerSm = 8, kWarps = 8;
+  const int32_t wanted = (kBlocksPerSm * n_sms + n_rows - 1) / std::max(n_rows, 1);
+  return std::clamp(wanted, 1, (n_draw_pieces(n_vocab) + kWarps - 1) / kWarps);
+}
 
 SamplerLimits with_demands(SamplerLimits limits, std::span<const SlotDemand> demands) {
   std::vector<int64_t> pages, new_changes;  // of the sequences that have any
@@ -74,6 +84,9 @@ size_t sampler_device_bytes(const SamplerLimits& limits) {
   return arena_bytes(n.slots * sizeof(SamplerSlot)) + arena_bytes(n.slots * sizeof(int32_t)) +
          arena_bytes(n.changes * sizeof(LogitChange)) +
          arena_bytes(n.slot_pages * sizeof(int32_t)) + arena_bytes(n.parts * sizeof(LogitsPart)) +
+         arena_bytes(n.changed_parts * sizeof(LogitsPart)) +
+         arena_bytes(n.draws * sizeof(DrawState)) + arena_bytes(n.candidates * sizeof(uint64_t)) +
+         arena_bytes(n.pieces * sizeof(unsigned long long)) +
          arena_bytes(n.results * sizeof(TokenResult)) + Sampler::kMaxSteps * arena_bytes(n.upload);
 }
 
@@ -123,6 +136,10 @@ Sampler::Sampler(const SamplerLimits& limits, DeviceArena& device, PinnedArena& 
   pool_ = {device.take<LogitChange>(n.changes), device.take<int32_t>(n.slot_pages),
            limits.max_slot_pages};
   parts_ = device.take<LogitsPart>(n.parts);
+  changed_parts_ = device.take<LogitsPart>(n.changed_parts);
+  draws_ = device.take<DrawState>(n.draws);
+  candidates_ = device.take<uint64_t>(n.candidates);
+  piece_masses_ = device.take<unsigned long long>(n.pieces);
   results_ = device.take<TokenResult>(n.results);
   for (Step& step : steps_) {
     step.device = device.take<std::byte>(n.upload);
@@ -198,6 +215,8 @@ StartedSlot Sampler::start_slot(const SlotStart& start) {
 
   Slot& slot = slots_[start.slot];
   slot.logprobs = params.logprobs;
+  slot.draws = params.temperature > 0.0f;
+  slot.cuts = slot.draws && (params.top_k > 0 || params.top_p < 1.0f);
   // What the sequence before it had comes back first: so limits_.n_pages are always enough.
   free_pages_.insert(free_pages_.end(), slot.pages.begin(), slot.pages.end());
   CHECK(started.n_pages <= limits_.max_slot_pages && started.n_pages <= std::ssize(free_pages_));
@@ -210,6 +229,7 @@ void Sampler::write_items(const StepPlan& plan, Upload& upload, Step& step) {
   step.n_samples = static_cast<int32_t>(plan.samples.size());
   step.n_items = step.n_samples + static_cast<int32_t>(plan.scores.size());
   step.n_top = 0;
+  step.has_draws = step.has_cuts = false;
   const auto items = upload.take<TokenItem>(step.n_items);
   const auto rows = upload.take<int32_t>(step.n_items);
   step.items = items.pinned;
@@ -227,11 +247,13 @@ void Sampler::write_items(const StepPlan& plan, Upload& upload, Step& step) {
     *next_row++ = row;
   };
   for (const SampleRow& sample : plan.samples) {
-    const std::optional<int32_t>& logprobs = slots_[sample.slot].logprobs;
+    const Slot& slot = slots_[sample.slot];
+    step.has_draws |= slot.draws;
+    step.has_cuts |= slot.cuts;
     TokenItem item;
     item.slot = sample.slot;
-    item.wants_logprob = logprobs.has_value();
-    add(item, sample.row, logprobs.value_or(0));
+    item.wants_logprob = slot.logprobs.has_value();
+    add(item, sample.row, slot.logprobs.value_or(0));
   }
   for (const ScoreRow& score : plan.scores) {
     TokenItem item;
@@ -247,9 +269,6 @@ void Sampler::enqueue(int32_t first_item, int32_t n_rows, float* logits, int64_t
   const Step& step = begun();
   CHECK(n_rows <= limits_.max_batch && first_item + n_rows <= step.n_items);
   const TokenItem* items = step.device_items + first_item;
-  check_launch(
-      "logits_parts",
-      launch_logits_parts({logits, stride, limits_.n_vocab, items, n_rows, parts_}, stream));
   SamplingArgs args;
   args.logits = logits;
   args.stride = stride;
@@ -257,11 +276,28 @@ void Sampler::enqueue(int32_t first_item, int32_t n_rows, float* logits, int64_t
   args.items = items;
   args.n_items = n_rows;
   args.parts = parts_;
+  args.changed_parts = changed_parts_;
   args.slots = device_slots_;
   args.last_tokens = last_tokens_;
   args.pool = pool_;
   args.item_results = results_ + first_item;
   args.top_results = results_ + step.n_items;
+  args.draws = draws_;
+  args.candidates = candidates_;
+  args.piece_masses = piece_masses_;
+  args.n_row_blocks = draw_row_blocks(n_rows, limits_.n_vocab, limits_.n_sms);
+
+  LogitsPartsArgs parts{logits, stride, limits_.n_vocab, items, n_rows, parts_};
+  check_launch("logits_parts", launch_logits_parts(parts, stream));
+  if (step.n_top > 0) check_launch("top_tokens", launch_top_tokens(args, stream));
+  if (limits_.max_slot_pages > 0) {
+    check_launch("change_logits", launch_change_logits(args, stream));
+    parts.parts = changed_parts_;
+    parts.only_changed = device_slots_;
+    check_launch("logits_parts", launch_logits_parts(parts, stream));
+  }
+  if (step.has_draws) check_launch("weigh_draws", launch_weigh_draws(args, stream));
+  if (step.has_cuts) check_launch("keep_draws", launch_keep_draws(args, stream));
   check_launch("sampling", launch_sampling(args, stream));
 }
 

@@ -19,11 +19,13 @@
 #include "cuda/arena.h"
 #include "kernels/cuda/logits.h"
 #include "kernels/cuda/sampler_slots.h"
+#include "kernels/cuda/sampling.h"
 #include "plan/step_plan.h"
 
 namespace prefold::cuda {
 
 struct SamplerLimits {
+  int32_t n_sms = 1;      // multiprocessors of the device
   int32_t n_vocab = 0;    // at most 2^23
   int32_t max_slots = 0;  // slots of a plan are below that
   int32_t max_items = 0;  // samples and scores of a step
@@ -48,6 +50,10 @@ struct SlotDemand {
 // The limits with room for any max_slots of these sequences at once: max_top at least what their
 // samples ask for, and the fields for changed logits. The other fields are the caller's.
 SamplerLimits with_demands(SamplerLimits limits, std::span<const SlotDemand> demands);
+
+// Blocks that walk each of so many rows together, so that the device is full; no result depends on
+// it.
+int32_t draw_row_blocks(int32_t n_rows, int32_t n_vocab, int32_t n_sms);
 
 // What a Sampler takes of its arenas.
 size_t sampler_device_bytes(const SamplerLimits& limits);
@@ -88,6 +94,8 @@ class Sampler {
  private:
   struct Slot {  // what the host remembers of it
     std::optional<int32_t> logprobs;
+    bool draws = false;  // is not greedy
+    bool cuts = false;   // and has top_k or top_p
     std::vector<int32_t> pages;
   };
   struct Step {
@@ -99,7 +107,9 @@ class Sampler {
     const int32_t* device_rows = nullptr;
     int32_t n_samples = 0;
     int32_t n_items = 0;
-    int32_t n_top = 0;  // of all items together
+    int32_t n_top = 0;       // of all items together
+    bool has_draws = false;  // and cuts: as the slots of its samples
+    bool has_cuts = false;
   };
   class Upload;
 
@@ -117,6 +127,10 @@ class Sampler {
   int32_t* last_tokens_ = nullptr;
   ChangePool pool_;
   LogitsPart* parts_ = nullptr;
+  LogitsPart* changed_parts_ = nullptr;
+  DrawState* draws_ = nullptr;
+  uint64_t* candidates_ = nullptr;
+  unsigned long long* piece_masses_ = nullptr;
   TokenResult* results_ = nullptr;  // of the step begun last: items, then their best tokens
 
   std::array<Step, kMaxSteps> steps_;  // step n is in n % kMaxSteps

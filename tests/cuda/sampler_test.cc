@@ -258,6 +258,43 @@ TEST_CASE("scores are the CPU's, beside samples of the same row and in batches o
   }
 }
 
+TEST_CASE("a token depends neither on the rows beside it nor on how many blocks walk its row") {
+  const int32_t n_vocab = 30000, n = 10;
+  std::mt19937 rng(31);
+  std::vector<Start> requests = random_requests(n, n_vocab, rng);
+  Logits logits;
+  for (int32_t i = 0; i < n; ++i) {
+    logits.push_back(random_logits(rng, n_vocab));
+    requests[i].params.temperature = 0.5f + 0.2f * static_cast<float>(i);
+  }
+  logits[3].assign(n_vocab, 1.5f);  // more candidates than there is room for
+  std::vector<SampledToken> first;
+  for (const int32_t n_sms : {1, 4, 500}) {
+    for (const int32_t max_batch : {n, 3}) {
+      CAPTURE(n_sms);
+      CAPTURE(max_batch);
+      SamplerLimits limits = limits_of(n_vocab, n, max_batch);
+      limits.n_sms = n_sms;
+      SamplerOnGpu gpu_sampler(limits, demands_of(requests));
+      gpu_sampler.submit(plan_of(requests, true), logits);
+      const StepResult result = gpu_sampler.wait();
+      if (first.empty()) first = result.samples;
+      for (int32_t i = 0; i < n; ++i) {
+        CHECK(result.samples[i].id == first[i].id);
+        CHECK(result.samples[i].logprob == first[i].logprob);
+        CHECK(result.samples[i].top == first[i].top);
+      }
+    }
+  }
+}
+
+TEST_CASE("few rows are walked by many blocks each, many rows by one") {
+  CHECK(draw_row_blocks(1, 128256, 108) == 16);  // of 8 warps, a warp for each 1,024 ids
+  CHECK(draw_row_blocks(64, 128256, 108) == 14);
+  CHECK(draw_row_blocks(2000, 128256, 108) == 1);
+  CHECK(draw_row_blocks(1, 100, 108) == 1);
+}
+
 TEST_CASE("the gather of a step names each item's row, samples first") {
   std::mt19937 rng(1);
   const std::vector<Start> requests = random_requests(2, 100, rng);
