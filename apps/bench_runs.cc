@@ -68,7 +68,7 @@ WorkloadNeeds needs_of(const RunOptions& options, const std::string& input) {
       [](const LineError& error, int64_t) { throw Error(error.failure.message); },
       [](int64_t, int64_t) {}};
   PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
-  const PrefixTree tree = build_prefix_tree(prepared.prompts.prompts(), prepared.adapters);
+  const PrefixTree tree = build_prefix_tree(prepared.prompts, prepared.adapters);
   if (config.options.sharing == Sharing::kTree) find_repeats(prepared, tree);
   WorkloadNeeds needs;
   needs.work = work_of(make_job(prepared, tree, Pooling::kLast), model.config);

@@ -226,8 +226,8 @@ int plan_command(const PlanOptions& typed) {
                            }};
   PreparedJob prepared = prepare_job(std::move(reader), text, config, pool, hooks);
   log.clear();
-  const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
-  const PrefixTree tree = build_prefix_tree(prompts, prepared.adapters);
+  const PromptStore& prompts = prepared.prompts;
+  PrefixTree tree = build_prefix_tree(prompts, prepared.adapters);
   const auto preview = [&](int32_t node_idx) {
     const PrefixNode& node = tree.nodes[node_idx];
     const TokenSpan tokens = prompts[node.representative].subspan(
@@ -240,8 +240,8 @@ int plan_command(const PlanOptions& typed) {
   };
   fmt::print("{}", render_plan_table(tree, kPlanRows, preview));
   if (costs) config.token_budget = token_budget_of(config, model.config, costs->model);
-  const PrefixTree run_tree = tree_to_run(tree, prepared, options, {});
-  const Job job = make_job(prepared, run_tree, config.options.pooling);
+  tree = tree_to_run(std::move(tree), prepared, options, {});
+  const Job job = make_job(prepared, tree, config.options.pooling);
   const std::optional<Forecast> foretold =
       forecast(job, config, model.config, costs ? costs->model : default_cost_model());
   fmt::print("\n{}", foretold ? render_forecast(*foretold, config, costs)

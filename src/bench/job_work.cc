@@ -36,8 +36,9 @@ JobWork work_of(const Job& job, const ModelConfig& model) {
   JobWork work;
   for (const PrefixNode& node : job.tree->nodes)
     add_rows(work, model, node.depth_begin, node.depth_end);
-  for (const SequenceSpec& spec : job.sequences) {
-    const int64_t n_prompt = std::ssize(job.prompts[spec.prompt]);
+  for (const SequenceSpec& sequence : job.sequences) {
+    const PromptSpec& spec = job.specs[sequence.prompt];
+    const int64_t n_prompt = std::ssize((*job.prompts)[sequence.prompt]);
     work.longest = std::max(work.longest, n_prompt + spec.max_tokens);
     work.sampled += spec.max_tokens;
     if (spec.max_tokens > 0) add_rows(work, model, n_prompt, n_prompt + spec.max_tokens - 1);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <vector>
 
 #include "plan/prefix_tree.h"
 
@@ -24,9 +24,9 @@ namespace prefold {
 // and the decode tokens; its peak is the most that it holds in between. Under this model no other
 // depth-first order has a lower peak. Where differences are equal the higher peak comes first;
 // further ties keep their order.
-PrefixTree order_by_ratio(const PrefixTree& tree, std::span<const int64_t> decode_tokens);
+PrefixTree order_by_ratio(PrefixTree tree, std::vector<int64_t> decode_tokens);
 
 // Siblings in descending order of their tokens, for batches of prompts of like length.
-PrefixTree order_by_length(const PrefixTree& tree);
+PrefixTree order_by_length(PrefixTree tree);
 
 }  // namespace prefold

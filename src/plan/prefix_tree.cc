@@ -38,7 +38,7 @@ int32_t common_prefix(TokenSpan a, TokenSpan b, int32_t known) {
 
 // Which of two prompts comes first, where `a` and `b` hold their longest common prefixes with the
 // prompt that came last: the longer one is the closer one. The loser's entry is brought up to date.
-bool takes_first(std::span<const TokenSpan> prompts, SortEntry& a, SortEntry& b) {
+bool takes_first(const PromptStore& prompts, SortEntry& a, SortEntry& b) {
   if (a.lcp != b.lcp) return a.lcp > b.lcp;
   if (a.token != b.token) return a.token < b.token;
   if (a.token == kEnd) return true;
@@ -58,8 +58,8 @@ bool takes_first(std::span<const TokenSpan> prompts, SortEntry& a, SortEntry& b)
   return first;
 }
 
-void merge_runs(std::span<const TokenSpan> prompts, std::span<SortEntry> left,
-                std::span<SortEntry> right, SortEntry* out) {
+void merge_runs(const PromptStore& prompts, std::span<SortEntry> left, std::span<SortEntry> right,
+                SortEntry* out) {
   SortEntry* a = left.data();
   SortEntry* b = right.data();
   SortEntry* const a_end = a + left.size();
@@ -79,7 +79,7 @@ void merge_runs(std::span<const TokenSpan> prompts, std::span<SortEntry> left,
 
 // Entries of prompts by themselves, to entries in lexicographic order, each with its longest common
 // prefix with the one before. merged: room for as many.
-void sort_entries(std::span<const TokenSpan> prompts, std::span<SortEntry> entries,
+void sort_entries(const PromptStore& prompts, std::span<SortEntry> entries,
                   std::span<SortEntry> merged) {
   const size_t n = entries.size();
   for (size_t width = 1; width < n; width *= 2) {
@@ -95,9 +95,8 @@ void sort_entries(std::span<const TokenSpan> prompts, std::span<SortEntry> entri
 
 // All prompts, those of each adapter together and in lexicographic order, each with its longest
 // common prefix with the one before; prompts of different adapters have none.
-std::vector<SortEntry> sort_prompts(std::span<const TokenSpan> prompts,
-                                    std::span<const int32_t> adapters) {
-  const size_t n = prompts.size();
+std::vector<SortEntry> sort_prompts(const PromptStore& prompts, std::span<const int32_t> adapters) {
+  const auto n = static_cast<size_t>(prompts.size());
   std::vector<SortEntry> entries(n), merged(n);
   for (size_t i = 0; i < n; ++i) {
     entries[i] = {static_cast<int32_t>(i), 0, token_at(prompts[i], 0)};
@@ -137,10 +136,11 @@ struct Draft {
 
 // Nodes and parents: the nodes from the last prompt's end up to the root are the only ones that the
 // next prompt can hang from.
-Draft make_nodes(std::span<const TokenSpan> prompts, std::span<const SortEntry> sorted) {
+Draft make_nodes(const PromptStore& prompts, std::span<const SortEntry> sorted) {
   Draft draft;
   std::vector<DraftNode>& nodes = draft.nodes;
-  nodes.reserve(2 * prompts.size() + 1);  // at most; what is not used is never touched
+  nodes.reserve(2 * static_cast<size_t>(prompts.size()) +
+                1);  // at most; what is not used is never touched
   nodes.emplace_back();
   draft.node_of_prompt.resize(prompts.size());
   const auto add = [&](int32_t parent, int32_t depth_end) {
@@ -199,26 +199,29 @@ EndLists list_ends(const Draft& draft) {
   return ends;
 }
 
-PrefixTree lay_out(Draft& draft) {
+// Depth first. Sets DraftNode::place.
+struct Layout {
+  std::vector<PrefixNodes::Stored> nodes;
+  std::vector<int32_t> order;
+};
+
+Layout lay_out(Draft& draft) {
   const EndLists ends = list_ends(draft);
-  PrefixTree tree;
-  tree.nodes.reserve(draft.nodes.size());
-  tree.order.reserve(draft.node_of_prompt.size());
+  Layout layout;
+  layout.nodes.reserve(draft.nodes.size() + 1);  // PrefixNodes adds one
+  layout.order.reserve(draft.node_of_prompt.size());
   const auto enter = [&](int32_t v) {
     DraftNode& node = draft.nodes[v];
-    const DraftNode& parent = draft.nodes[node.parent];
-    node.place = static_cast<int32_t>(tree.nodes.size());
-    const int32_t first = static_cast<int32_t>(tree.order.size());
-    tree.nodes.push_back({parent.place, 0, v == 0 ? 0 : parent.depth_end, node.depth_end,
-                          std::numeric_limits<int32_t>::max(), first, 0});
+    node.place = static_cast<int32_t>(layout.nodes.size());
+    layout.nodes.push_back({draft.nodes[node.parent].place, 0, node.depth_end,
+                            std::numeric_limits<int32_t>::max(),
+                            static_cast<int32_t>(layout.order.size())});
     for (int32_t p = ends.first_of_node[v]; p != EndLists::kNone; p = ends.next_of_prompt[p]) {
-      tree.order.push_back(p);
+      layout.order.push_back(p);
     }
   };
   const auto leave = [&](int32_t v) {
-    PrefixNode& node = tree.nodes[draft.nodes[v].place];
-    node.subtree_end = static_cast<int32_t>(tree.nodes.size());
-    node.last = static_cast<int32_t>(tree.order.size());
+    layout.nodes[draft.nodes[v].place].subtree_end = static_cast<int32_t>(layout.nodes.size());
   };
   int32_t v = 0;
   enter(v);
@@ -237,62 +240,71 @@ PrefixTree lay_out(Draft& draft) {
     v = draft.nodes[v].next_sibling;
     enter(v);
   }
-  return tree;
+  return layout;
 }
 
-void set_prompts(const Draft& draft, PrefixTree& tree) {
-  tree.node_of_prompt.resize(draft.node_of_prompt.size());
-  for (size_t i = 0; i < draft.node_of_prompt.size(); ++i) {
-    const int32_t place = draft.nodes[draft.node_of_prompt[i]].place;
-    tree.node_of_prompt[i] = place;
-    PrefixNode& node = tree.nodes[place];
-    node.representative = std::min(node.representative, static_cast<int32_t>(i));
+// From nodes of the draft to their places.
+void set_places(const std::vector<DraftNode>& nodes, std::vector<int32_t>& node_of_prompt) {
+  for (int32_t& node : node_of_prompt) node = nodes[node].place;
+}
+
+void set_representatives(std::span<const int32_t> node_of_prompt,
+                         std::vector<PrefixNodes::Stored>& nodes) {
+  for (size_t i = 0; i < node_of_prompt.size(); ++i) {
+    int32_t& representative = nodes[node_of_prompt[i]].representative;
+    representative = std::min(representative, static_cast<int32_t>(i));
   }
   // Children stand after their parents, so a pass from the back carries each first prompt up.
-  for (size_t v = tree.nodes.size(); v-- > 1;) {
-    PrefixNode& parent = tree.nodes[tree.nodes[v].parent];
-    parent.representative = std::min(parent.representative, tree.nodes[v].representative);
+  for (size_t v = nodes.size(); v-- > 1;) {
+    int32_t& of_parent = nodes[nodes[v].parent].representative;
+    of_parent = std::min(of_parent, nodes[v].representative);
   }
-  if (tree.order.empty()) tree.nodes[0].representative = 0;
+  if (node_of_prompt.empty()) nodes[0].representative = 0;
 }
 
 }  // namespace
 
-PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts,
-                             std::span<const int32_t> adapters) {
-  CHECK(adapters.empty() || adapters.size() == prompts.size());
-  CHECK(prompts.size() < (size_t{1} << 30));  // nodes, up to twice as many, are counted in int32
-  for (const TokenSpan prompt : prompts) {
-    CHECK(prompt.size() < static_cast<size_t>(std::numeric_limits<int32_t>::max()));
+PrefixTree build_prefix_tree(const PromptStore& prompts, std::span<const int32_t> adapters) {
+  CHECK(adapters.empty() || std::ssize(adapters) == prompts.size());
+  CHECK(prompts.size() < (1 << 30));  // nodes, up to twice as many, are counted in int32
+  for (int32_t i = 0; i < prompts.size(); ++i) {
+    CHECK(prompts[i].size() < static_cast<size_t>(std::numeric_limits<int32_t>::max()));
   }
   Draft draft = make_nodes(prompts, sort_prompts(prompts, adapters));
   link_children(draft);
-  PrefixTree tree = lay_out(draft);
-  set_prompts(draft, tree);
+  Layout layout = lay_out(draft);
+  PrefixTree tree;
+  tree.order = std::move(layout.order);
+  tree.node_of_prompt = std::move(draft.node_of_prompt);
+  set_places(draft.nodes, tree.node_of_prompt);
+  set_representatives(tree.node_of_prompt, layout.nodes);
+  tree.nodes = {std::move(layout.nodes), prompts.size()};
   tree.adapters.assign(adapters.begin(), adapters.end());
   return tree;
 }
 
-PrefixTree flat_tree(std::span<const TokenSpan> prompts, std::span<const int32_t> adapters) {
-  CHECK(adapters.empty() || adapters.size() == prompts.size());
-  const int32_t n_prompts = static_cast<int32_t>(prompts.size());
+PrefixTree flat_tree(const PromptStore& prompts, std::span<const int32_t> adapters) {
+  CHECK(adapters.empty() || std::ssize(adapters) == prompts.size());
+  const int32_t n_prompts = prompts.size();
   PrefixTree tree;
   tree.adapters.assign(adapters.begin(), adapters.end());
-  tree.nodes.push_back({0, 0, 0, 0, 0, 0, n_prompts});
+  std::vector<PrefixNodes::Stored> nodes(1);
+  nodes.reserve(prompts.size() + size_t{2});
+  tree.order.reserve(prompts.size());
   tree.node_of_prompt.resize(prompts.size(), 0);
   for (int32_t i = 0; i < n_prompts; ++i) {  // those that end at the root come first
     if (prompts[i].empty()) tree.order.push_back(i);
   }
   for (int32_t i = 0; i < n_prompts; ++i) {
     if (prompts[i].empty()) continue;
-    const int32_t node = static_cast<int32_t>(tree.nodes.size());
-    const int32_t place = static_cast<int32_t>(tree.order.size());
-    tree.nodes.push_back(
-        {0, node + 1, 0, static_cast<int32_t>(prompts[i].size()), i, place, place + 1});
+    const int32_t node = static_cast<int32_t>(nodes.size());
+    nodes.push_back({0, node + 1, static_cast<int32_t>(prompts[i].size()), i,
+                     static_cast<int32_t>(tree.order.size())});
     tree.node_of_prompt[i] = node;
     tree.order.push_back(i);
   }
-  tree.nodes[0].subtree_end = static_cast<int32_t>(tree.nodes.size());
+  nodes[0].subtree_end = static_cast<int32_t>(nodes.size());
+  tree.nodes = {std::move(nodes), n_prompts};
   return tree;
 }
 

@@ -5,11 +5,12 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
-namespace prefold {
+#include "plan/prompt_store.h"
 
-using TokenSpan = std::span<const int32_t>;
+namespace prefold {
 
 // The adapter (LoRA) of what has none: the model itself.
 inline constexpr int32_t kNoAdapter = -1;
@@ -29,11 +30,62 @@ struct PrefixNode {
   int32_t n_prompts() const { return last - first; }
 };
 
+// The nodes of a tree, of which only that is kept from which all else follows: 20 bytes a node.
+class PrefixNodes {
+ public:
+  struct Stored {
+    int32_t parent = 0;
+    int32_t subtree_end = 0;
+    int32_t depth_end = 0;
+    int32_t representative = 0;
+    int32_t first = 0;
+  };
+  static_assert(sizeof(Stored) == 20);
+
+  PrefixNodes() = default;
+  // In depth-first order, the root first; n_prompts of the whole tree.
+  PrefixNodes(std::vector<Stored> nodes, int32_t n_prompts) : stored_(std::move(nodes)) {
+    stored_.push_back({.first = n_prompts});  // where the prompts of the last nodes end
+  }
+
+  size_t size() const { return stored_.empty() ? 0 : stored_.size() - 1; }
+  PrefixNode operator[](size_t node) const {
+    const Stored& s = stored_[node];
+    return {s.parent,
+            s.subtree_end,
+            stored_[s.parent].depth_end,  // the root's own is 0
+            s.depth_end,
+            s.representative,
+            s.first,
+            stored_[s.subtree_end].first};
+  }
+
+  class Iterator {
+   public:
+    Iterator(const PrefixNodes& nodes, size_t node) : nodes_(&nodes), node_(node) {}
+    PrefixNode operator*() const { return (*nodes_)[node_]; }
+    Iterator& operator++() {
+      ++node_;
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return node_ == other.node_; }
+
+   private:
+    const PrefixNodes* nodes_;
+    size_t node_;
+  };
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, size()}; }
+
+ private:
+  std::vector<Stored> stored_;
+};
+
 // Nodes in depth-first order, the root (no tokens, all prompts) at 0. The children of v:
 //   for (int32_t c = v + 1; c < nodes[v].subtree_end; c = nodes[c].subtree_end)
 // Siblings stand in the order of their first prompt in the input.
 struct PrefixTree {
-  std::vector<PrefixNode> nodes;
+  PrefixNodes nodes;
   std::vector<int32_t> order;           // prompt indices; those that end at a node come before
                                         // those below its children, in the order of the input
   std::vector<int32_t> node_of_prompt;  // the node at whose end each prompt ends
@@ -50,11 +102,10 @@ struct PrefixTree {
 // at all. Sorts with longest common prefixes that are never scanned twice (Ng and Kakehi, "Merging
 // String Sequences by Longest Common Prefixes", 2008): O(total tokens + n log n) time; besides the
 // result, at most 90 bytes a prompt while it runs.
-PrefixTree build_prefix_tree(std::span<const TokenSpan> prompts,
-                             std::span<const int32_t> adapters = {});
+PrefixTree build_prefix_tree(const PromptStore& prompts, std::span<const int32_t> adapters = {});
 
 // The same structure with no sharing: each prompt that is not empty is a child of the root.
-PrefixTree flat_tree(std::span<const TokenSpan> prompts, std::span<const int32_t> adapters = {});
+PrefixTree flat_tree(const PromptStore& prompts, std::span<const int32_t> adapters = {});
 
 struct PrefixStats {
   int64_t n_prompts = 0;

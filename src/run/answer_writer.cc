@@ -31,7 +31,7 @@ void AnswerWriter::write(std::span<std::vector<FinishedAnswer>> steps) {
 }
 
 void AnswerWriter::write_result(int32_t request, const Request& asked, const Result& result) {
-  const int64_t line_idx = prepared_.requests[request].line_idx;
+  const int64_t line_idx = prepared_.line_of[request];
   if (!asked.embedding) {
     output_.write(line_idx, format_result(asked, result, format_));
   } else if (const std::optional<Result> whole = embeddings_.add(prepared_, request, result)) {

@@ -22,8 +22,7 @@ Answers::Pending& Answers::pending_of(int32_t leader) {
 }
 
 bool Answers::on_token(int32_t sequence, const SampledToken& token) {
-  const int32_t leader = job_.sequences[sequence].prompt;
-  const int32_t choice = sequence - prepared_.requests[leader].first_sequence;
+  const auto [leader, choice] = job_.sequences[sequence];
   TextBuilder& builder = pending_of(leader).choices[choice];
   if (choice == 0 && builder.n_tokens() == 0) on_first_token_(leader);
   return builder.push(token);
@@ -54,7 +53,7 @@ void Answers::on_end(int32_t sequence) {
   answer.pooled = std::move(pending.pooled);
   pending_.erase(leader);
   for (const TextBuilder& choice : answer.choices) answer.n_tokens += choice.n_tokens();
-  if (job_.score_top[leader] >= 0) answer.scores = scores_of(leader);
+  if (job_.score_top_of(leader) >= 0) answer.scores = scores_of(leader);
   on_finished_(std::move(answer));
 }
 

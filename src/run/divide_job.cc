@@ -74,7 +74,7 @@ ReadJob read_job(const RunOptions& options, const ModelFile& model, const RunCon
                              }};
   job.prepared =
       prepare_job(RequestReader(options.inputs, config.defaults), text, config, pool, reading);
-  const std::span<const TokenSpan> prompts = job.prepared.prompts.prompts();
+  const PromptStore& prompts = job.prepared.prompts;
   const bool shares = options.sharing == Sharing::kTree;
   job.tree = shares ? build_prefix_tree(prompts, job.prepared.adapters)
                     : flat_tree(prompts, job.prepared.adapters);

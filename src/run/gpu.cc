@@ -79,15 +79,17 @@ class GpuBackend : public Backend {
     options.n_positions = config_.max_model_len;
     options.allowed_len = config_.allowed_len;
     options.n_kv_blocks = limits.n_blocks;
-    for (const SequenceSpec& spec : job.sequences) {
-      options.demands.push_back({spec.params, static_cast<int32_t>(spec.stop_ids.size()),
-                                 static_cast<int32_t>(job.prompts[spec.prompt].size()),
-                                 spec.max_tokens});
+    for (int32_t i = 0; i < std::ssize(job.sequences); ++i) {
+      const ParameterSet& set = job.parameters_of(i);
+      const TokenSpan prompt = (*job.prompts)[job.sequences[i].prompt];
+      options.demands.push_back({&set.params, static_cast<int32_t>(set.stop_ids.size()),
+                                 static_cast<int32_t>(prompt.size()), job.spec_of(i).max_tokens});
     }
     options.max_slots = std::min<int64_t>(limits.n_slots, std::ssize(job.sequences));
     options.max_items = most_items_of_step(job, limits.token_budget);
-    options.max_scores_top =
-        std::max(0, *std::max_element(job.score_top.begin(), job.score_top.end()));
+    for (const int8_t top : job.score_top) {
+      options.max_scores_top = std::max<int32_t>(options.max_scores_top, top);
+    }
     options.embeds = !job.embeds.empty();
     nlohmann::ordered_json cublas_key;
     if (cuda::uses_cublas(options)) {

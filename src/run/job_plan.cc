@@ -24,10 +24,13 @@ class PredictedEnds : public StepSink {
     LengthsByGroup prior = job.length_prior;
     prior.groups.resize(groups.size());
     const LengthPredictor lengths(std::move(prior));
-    for (const SequenceSpec& spec : job.sequences) {
-      const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[spec.prompt]);
-      n_left_.push_back(spec.params->ignore_eos ? spec.max_tokens
-                                                : lengths.predict(group, 0, spec.max_tokens));
+    n_left_.reserve(job.sequences.size());
+    for (int32_t i = 0; i < std::ssize(job.sequences); ++i) {
+      const int32_t max_tokens = job.spec_of(i).max_tokens;
+      const int32_t node = tree.node_of_prompt[job.sequences[i].prompt];
+      n_left_.push_back(job.parameters_of(i).params.ignore_eos
+                            ? max_tokens
+                            : lengths.predict(group_of_node(tree, groups, node), 0, max_tokens));
     }
   }
   bool on_token(int32_t sequence, const SampledToken&) override { return --n_left_[sequence] <= 0; }
@@ -58,7 +61,7 @@ int32_t logit_row_count(const StepPlan& plan) {
 
 std::vector<int32_t> sequences_by_node(const Job& job) {
   std::vector<int32_t> counts(job.tree->nodes.size(), 0);
-  for (const SequenceSpec& spec : job.sequences) ++counts[job.tree->node_of_prompt[spec.prompt]];
+  for (const SequenceSpec& s : job.sequences) ++counts[job.tree->node_of_prompt[s.prompt]];
   return counts;
 }
 
@@ -78,16 +81,17 @@ double step_ns(const StepPlan& plan, const ScheduleLimits& limits, const CostMod
 
 PrefixTree tree_to_run(PrefixTree tree, PreparedJob& prepared, const RunOptions& options,
                        const LengthPrior& prior) {
-  const std::span<const TokenSpan> prompts = prepared.prompts.prompts();
+  const PromptStore& prompts = prepared.prompts;
   if (options.sharing == Sharing::kTree) {
     find_repeats(prepared, tree);
   } else {
     tree = flat_tree(prompts, prepared.adapters);
   }
-  if (options.batching == Batching::kSorted) return order_by_length(tree);
+  if (options.batching == Batching::kSorted) return order_by_length(std::move(tree));
   if (options.order == Order::kFile) return tree;
   const LengthsByGroup lengths = prior_of_groups(prior, tree, prompts, options.lora);
-  return order_by_ratio(tree, predicted_decode_tokens(prepared, tree, lengths));
+  std::vector<int64_t> decode_tokens = predicted_decode_tokens(prepared, tree, lengths);
+  return order_by_ratio(std::move(tree), std::move(decode_tokens));
 }
 
 int64_t blocks_of_job(const Job& job) {
@@ -95,8 +99,8 @@ int64_t blocks_of_job(const Job& job) {
   for (const PrefixNode& node : job.tree->nodes) {
     n_blocks += blocks_for(node.n_tokens(), kKvBlockTokens) + 1;
   }
-  for (const SequenceSpec& spec : job.sequences) {
-    n_blocks += blocks_for(spec.max_tokens, kKvBlockTokens) + 1;
+  for (const SequenceSpec& sequence : job.sequences) {
+    n_blocks += blocks_for(job.specs[sequence.prompt].max_tokens, kKvBlockTokens) + 1;
   }
   return n_blocks;
 }

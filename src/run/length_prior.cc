@@ -17,7 +17,7 @@ constexpr size_t kMaxGroups = 256;
 constexpr const char* kLengthsKey = "output_lengths";
 
 // By the prefix and the adapter's name.
-std::string group_key(const PrefixTree& tree, int32_t node_idx, std::span<const TokenSpan> prompts,
+std::string group_key(const PrefixTree& tree, int32_t node_idx, const PromptStore& prompts,
                       std::span<const LoraOption> adapters) {
   const PrefixNode& node = tree.nodes[node_idx];
   const TokenSpan head = prompts[node.representative].first(node.depth_begin + 1);
@@ -132,7 +132,7 @@ class PriorReader {
 }  // namespace
 
 Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
-                         std::span<const TokenSpan> prompts, std::span<const LoraOption> adapters) {
+                         const PromptStore& prompts, std::span<const LoraOption> adapters) {
   Json json = Json::object();
   put(lengths.job, json);
   json["groups"] = Json::array();
@@ -155,7 +155,7 @@ Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
 LengthPrior read_length_prior(const std::string& path) { return PriorReader(path).read(); }
 
 LengthsByGroup prior_of_groups(const LengthPrior& prior, const PrefixTree& tree,
-                               std::span<const TokenSpan> prompts,
+                               const PromptStore& prompts,
                                std::span<const LoraOption> adapters) {
   LengthsByGroup lengths;
   lengths.job = prior.job;

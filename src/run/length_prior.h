@@ -23,7 +23,7 @@ struct LengthPrior {
 // "output_lengths" of the report (docs/formats.md). `lengths` is by the groups of `tree`; groups
 // with too few answers to predict from are left out, and all but the 256 with most answers.
 nlohmann::ordered_json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
-                                           std::span<const TokenSpan> prompts,
+                                           const PromptStore& prompts,
                                            std::span<const LoraOption> adapters = {});
 
 // Of a report that --report wrote. Throws Error naming the file, the key and its value.
@@ -31,7 +31,7 @@ LengthPrior read_length_prior(const std::string& path);
 
 // The prior by the groups of `tree`: Job::length_prior.
 LengthsByGroup prior_of_groups(const LengthPrior& prior, const PrefixTree& tree,
-                               std::span<const TokenSpan> prompts,
+                               const PromptStore& prompts,
                                std::span<const LoraOption> adapters = {});
 
 }  // namespace prefold

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <tuple>
-#include <unordered_map>
 
 #include "base/check.h"
 #include "plan/length.h"
@@ -36,68 +35,77 @@ void count_finished(const ReadLine& line, PreparedJob& job) {
   job.n_finished_failures += std::holds_alternative<LineError>(line.read) ? 1 : 0;
 }
 
-using ModelIndex = std::unordered_map<std::string, int32_t>;
-
 void add_request(Request& request, const ReadLine& line, const TextModel& text,
-                 const RunConfig& config, ModelIndex& models, PreparedJob& job) {
+                 const RunConfig& config, PreparedJob& job) {
   SamplingParams& params = request.params;
-  PreparedRequest prepared;
-  prepared.line_idx = static_cast<int32_t>(job.n_lines);
-  CHECK(prepared.line_idx == job.n_lines);  // they would not fit memory by far
-  prepared.key = request_key(params.seed, config.options.seed, request.id);
-  const auto [model, is_new] =
-      models.emplace(request.model, static_cast<int32_t>(job.model_names.size()));
-  if (is_new) job.model_names.push_back(request.model);
-  prepared.model = model->second;
-  prepared.max_tokens = *params.max_tokens;
-  prepared.kind = request.kind;
-  prepared.id_is_integer = request.id_is_integer;
-  prepared.has_seed = params.seed.has_value();
-  LineText kept{request.id, std::move(request.metadata), std::move(request.beside_body), {}};
+  const auto line_idx = static_cast<int32_t>(job.n_lines);
+  CHECK(line_idx == job.n_lines);  // they would not fit memory by far
+  LineText kept{request.id,
+                request.id_is_integer,
+                std::move(request.metadata),
+                std::move(request.beside_body),
+                {}};
   std::string* echoed = params.echo ? std::get_if<std::string>(&request.prompt) : nullptr;
   if (echoed != nullptr) kept.echoed_text = std::move(*echoed);
-  prepared.text_at = job.texts.add(kept);
 
+  PromptSpec spec;
+  spec.key = request_key(params.seed, config.options.seed, request.id);
+  spec.max_tokens = *params.max_tokens;
   const bool same_choices = config.options.sharing == Sharing::kTree && is_greedy(params);
   ParameterSet set;
   set.stop_ids = stop_ids_of(params, text);
   set.n_computed = same_choices ? 1 : params.n;
   set.embedding = request.embedding;
+  set.has_seed = params.seed.has_value();
+  set.kind = request.kind;
+  set.model = std::move(request.model);
   set.params = std::move(params);
   set.params.max_tokens.reset();
   set.params.seed.reset();
-  prepared.parameters = job.parameters.add(std::move(set));
-  for (const std::vector<int32_t>& ids : line.prompts) {
+  spec.parameters = job.parameters.add(std::move(set));
+  for (size_t i = 0; i < line.prompts.size(); ++i) {
     if (!config.options.lora.empty()) job.adapters.push_back(line.adapter);
-    prepared.leader = static_cast<int32_t>(job.requests.size());
-    job.prompts.add(ids);
-    job.requests.push_back(prepared);
+    job.prompts.add(line.prompts[i]);
+    i == 0 ? job.texts.add(kept) : job.texts.add_again();
+    job.line_of.push_back(line_idx);
+    job.specs.push_back(spec);
   }
+}
+
+const SharedAnswer* find_shared(const PreparedJob& job, int32_t request) {
+  const auto found = std::ranges::lower_bound(job.shared, request, {}, &SharedAnswer::request);
+  return found != job.shared.end() && found->request == request ? &*found : nullptr;
 }
 
 }  // namespace
 
+int32_t PreparedJob::leader_of(int32_t request) const {
+  const SharedAnswer* answer = find_shared(*this, request);
+  return answer == nullptr ? request : answer->leader;
+}
+
+int32_t PreparedJob::next_with_same_answer(int32_t request) const {
+  const SharedAnswer* answer = find_shared(*this, request);
+  return answer == nullptr ? SharedAnswer::kNoNext : answer->next;
+}
+
 LineParts parts_of_line(const PreparedJob& prepared, int32_t request) {
-  const std::vector<PreparedRequest>& requests = prepared.requests;
-  if (requests[request].kind != LineKind::kOpenAiEmbedding) return {request, 1};
-  const auto before = [](const PreparedRequest& r, int64_t line) { return r.line_idx < line; };
-  const auto after = [](int64_t line, const PreparedRequest& r) { return line < r.line_idx; };
-  const int64_t line = requests[request].line_idx;
-  const auto first = std::lower_bound(requests.begin(), requests.end(), line, before);
-  const auto end = std::upper_bound(first, requests.end(), line, after);
-  return {static_cast<int32_t>(first - requests.begin()), static_cast<int32_t>(end - first)};
+  if (prepared.parameters_of(request).kind != LineKind::kOpenAiEmbedding) return {request, 1};
+  const std::vector<int32_t>& lines = prepared.line_of;
+  const auto parts = std::ranges::equal_range(lines, lines[request]);
+  return {static_cast<int32_t>(parts.begin() - lines.begin()), static_cast<int32_t>(parts.size())};
 }
 
 KeptLine kept_line(const PreparedJob& prepared, int32_t request) {
-  const PreparedRequest& r = prepared.requests[request];
-  LineText text = prepared.texts.get(r.text_at);
+  const ParameterSet& set = prepared.parameters_of(request);
+  LineText text = prepared.texts.get(request);
   Request whole;
   whole.id = std::move(text.id);
-  whole.id_is_integer = r.id_is_integer;
-  whole.kind = r.kind;
-  whole.params = prepared.parameters_of(request).params;
-  whole.embedding = prepared.parameters_of(request).embedding;
-  whole.model = prepared.model_names[r.model];
+  whole.id_is_integer = text.id_is_integer;
+  whole.kind = set.kind;
+  whole.params = set.params;
+  whole.embedding = set.embedding;
+  whole.model = set.model;
   whole.metadata = std::move(text.metadata);
   whole.beside_body = std::move(text.beside_body);
   return {std::move(whole), std::move(text.echoed_text)};
@@ -106,7 +114,6 @@ KeptLine kept_line(const PreparedJob& prepared, int32_t request) {
 PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunConfig& config,
                         ThreadPool& pool, const PrepareHooks& hooks) {
   PreparedJob job;
-  ModelIndex models;
   int64_t n_requests = 0;
   const auto on_line = [&](ReadLine& line) {
     if (is_finished(line, hooks.finished)) {
@@ -117,7 +124,7 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
       ++job.n_left_out;
     } else {
       job.extra_fields.add(*request);
-      add_request(*request, line, text, config, models, job);
+      add_request(*request, line, text, config, job);
       ++n_requests;
     }
     ++job.n_lines;
@@ -131,13 +138,31 @@ PreparedJob prepare_job(RequestReader reader, const TextModel& text, const RunCo
   return job;
 }
 
+namespace {
+
+// By set: the same number for all whose answers to a prompt are the same, given max_tokens and key.
+std::vector<int32_t> answer_classes(const ParameterSets& sets) {
+  std::vector<int32_t> class_of_set;
+  ParameterSets classes;
+  for (int32_t i = 0; i < sets.size(); ++i) {
+    ParameterSet set = sets[i];
+    set.kind = LineKind::kShort;
+    set.model.clear();
+    set.has_seed = false;
+    class_of_set.push_back(classes.add(std::move(set)));
+  }
+  return class_of_set;
+}
+
+}  // namespace
+
 // Equal prompts of one adapter end at one node, so only those need to be compared.
 void find_repeats(PreparedJob& prepared, const PrefixTree& tree) {
-  std::vector<PreparedRequest>& requests = prepared.requests;
+  const std::vector<int32_t> class_of_set = answer_classes(prepared.parameters);
   const auto what_decides = [&](int32_t i) {
-    const PreparedRequest& r = requests[i];
+    const PromptSpec& spec = prepared.specs[i];
     const bool greedy = is_greedy(prepared.parameters_of(i).params);
-    return std::tuple(r.parameters, r.max_tokens, greedy ? 0 : r.key);
+    return std::tuple(class_of_set[spec.parameters], spec.max_tokens, greedy ? 0 : spec.key);
   };
   std::vector<int32_t> same_prompt;
   for (size_t v = 1; v < tree.nodes.size(); ++v) {
@@ -146,17 +171,21 @@ void find_repeats(PreparedJob& prepared, const PrefixTree& tree) {
     if (end - tree.nodes[v].first < 2) continue;
     same_prompt.assign(tree.order.begin() + tree.nodes[v].first, tree.order.begin() + end);
     std::erase_if(same_prompt, [&](int32_t i) {
-      return !requests[i].has_seed && !is_greedy(prepared.parameters_of(i).params);
+      const ParameterSet& set = prepared.parameters_of(i);
+      return !set.has_seed && !is_greedy(set.params);
     });
     std::stable_sort(same_prompt.begin(), same_prompt.end(),
                      [&](int32_t a, int32_t b) { return what_decides(a) < what_decides(b); });
     for (size_t i = 1; i < same_prompt.size(); ++i) {
       const int32_t before = same_prompt[i - 1];
       if (what_decides(before) != what_decides(same_prompt[i])) continue;
-      requests[same_prompt[i]].leader = requests[before].leader;
-      requests[before].next_repeat = same_prompt[i];
+      std::vector<SharedAnswer>& shared = prepared.shared;
+      if (shared.empty() || shared.back().request != before) shared.push_back({before, before});
+      shared.back().next = same_prompt[i];
+      shared.push_back({same_prompt[i], shared.back().leader});
     }
   }
+  std::ranges::sort(prepared.shared, {}, &SharedAnswer::request);
 }
 
 int32_t wanted_score_top(const SamplingParams& params) {
@@ -170,42 +199,44 @@ std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const 
   const LengthPredictor lengths(prior);
   const std::vector<int32_t> groups = prefix_groups(tree, LengthDistribution::kEnough);
   std::vector<int64_t> tokens(prepared.prompts.size(), 0);
-  for (size_t i = 0; i < prepared.requests.size(); ++i) {
-    const PreparedRequest& r = prepared.requests[i];
-    if (r.leader != static_cast<int32_t>(i)) continue;
-    const ParameterSet& set = prepared.parameters_of(r.leader);
+  for (int32_t i = 0; i < prepared.n_requests(); ++i) {
+    if (prepared.leader_of(i) != i) continue;
+    const ParameterSet& set = prepared.parameters_of(i);
+    const int32_t max_tokens = prepared.specs[i].max_tokens;
     const int32_t group = group_of_node(tree, groups, tree.node_of_prompt[i]);
     const int64_t n_tokens =
-        set.params.ignore_eos ? r.max_tokens : lengths.predict(group, 0, r.max_tokens);
+        set.params.ignore_eos ? max_tokens : lengths.predict(group, 0, max_tokens);
     tokens[i] += set.n_computed * std::max<int64_t>(n_tokens - 1, 0);
   }
   return tokens;
 }
 
-Job make_job(PreparedJob& prepared, const PrefixTree& tree, Pooling pooling) {
+Job make_job(const PreparedJob& prepared, const PrefixTree& tree, Pooling pooling) {
   Job job;
-  job.prompts = prepared.prompts.prompts();
+  job.prompts = &prepared.prompts;
+  job.specs = prepared.specs;
+  job.parameters = &prepared.parameters;
   job.tree = &tree;
-  job.score_top.assign(prepared.requests.size(), -1);
   job.pooling = pooling;
-  int64_t n_sequences = 0;
-  for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
-    if (prepared.requests[i].leader == i) n_sequences += prepared.parameters_of(i).n_computed;
+  const int32_t n_requests = prepared.n_requests();
+  size_t n_sequences = 0;
+  for (int32_t i = 0; i < n_requests; ++i) {
+    if (prepared.leader_of(i) == i) n_sequences += prepared.parameters_of(i).n_computed;
   }
   job.sequences.reserve(n_sequences);
-  for (int32_t i = 0; i < static_cast<int32_t>(prepared.requests.size()); ++i) {
-    PreparedRequest& r = prepared.requests[i];
-    if (r.leader != i) continue;
+  for (const int32_t i : tree.order) {
+    if (prepared.leader_of(i) != i) continue;
     const ParameterSet& set = prepared.parameters_of(i);
-    job.score_top[i] = wanted_score_top(set.params);
+    if (const int32_t top = wanted_score_top(set.params); top >= 0) {
+      job.score_top.resize(n_requests, -1);
+      job.score_top[i] = static_cast<int8_t>(top);
+    }
     if (set.embedding) {
-      job.embeds.resize(prepared.requests.size(), false);
+      job.embeds.resize(n_requests, false);
       job.embeds[i] = true;
     }
-    r.first_sequence = static_cast<int32_t>(job.sequences.size());
     for (int32_t choice = 0; choice < set.n_computed; ++choice) {
-      job.sequences.push_back(
-          {i, r.max_tokens, &set.params, set.stop_ids, sampling_key(r.key, choice)});
+      job.sequences.push_back({i, choice});
     }
   }
   return job;

@@ -7,50 +7,44 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "io/finished_lines.h"
 #include "io/request_reader.h"
+#include "plan/parameter_sets.h"
 #include "plan/prefix_tree.h"
+#include "plan/prompt_store.h"
 #include "plan/request.h"
 #include "run/extra_field_counts.h"
 #include "run/line_texts.h"
 #include "run/options.h"
-#include "run/parameter_sets.h"
-#include "run/prompt_store.h"
 #include "run/text_model.h"
 #include "schedule/job.h"
 
 namespace prefold {
 
-// A line that will be answered, in 48 bytes: what most lines have in common is kept once,
-// what only the result needs in a file. Its prompt is the one of the same index in the store. An
-// embedding line is as many of these as it has inputs, one after another.
-struct PreparedRequest {
-  uint64_t key = 0;      // request_key of its seed or id
-  int64_t text_at = 0;   // in PreparedJob::texts
-  int32_t line_idx = 0;  // its place among all lines, failed ones included
-  int32_t parameters = 0;
-  int32_t model = 0;  // index in PreparedJob::model_names
-  int32_t max_tokens = 0;
-  int32_t leader = -1;  // the request whose answer this one gets: itself, unless it repeats another
-  int32_t next_repeat = -1;  // the next request with the same leader, in input order
-  int32_t first_sequence = -1;
-  LineKind kind = LineKind::kShort;
-  bool id_is_integer = false;
-  bool has_seed = false;
+// A request that shares its answer with others.
+struct SharedAnswer {
+  int32_t request = 0;
+  int32_t leader = 0;      // the first of them, whose answer is computed
+  int32_t next = kNoNext;  // of them, in input order
+  static constexpr int32_t kNoNext = -1;
 };
 
+// Lines that will be answered are requests, numbered in input order; an embedding line is as many
+// of these as it has inputs, one after another. A request takes 16 bytes in specs, 4 in line_of, 5
+// in texts and, besides its tokens, 4.5 in prompts: what most lines have in common is kept once,
+// what only the result needs in a file.
 struct PreparedJob {
-  std::vector<PreparedRequest> requests;  // those that will be answered, in input order
-  PromptStore prompts;                    // one a request
-  std::vector<int32_t> adapters;          // by request, as PrefixTree::adapters
+  std::vector<PromptSpec> specs;     // by request
+  std::vector<int32_t> line_of;      // by request: its place among all lines, failed ones included
+  PromptStore prompts;               // by request
+  LineTexts texts;                   // by request
+  std::vector<int32_t> adapters;     // by request, as PrefixTree::adapters
+  std::vector<SharedAnswer> shared;  // in ascending order of request; see find_repeats
   ParameterSets parameters;
-  LineTexts texts;
-  std::vector<std::string> model_names;  // as written in the lines, each once
-  int64_t n_lines = 0;                   // requests, failures and finished lines
+  int64_t n_lines = 0;  // requests, failures and finished lines
   ExtraFieldCounts extra_fields;
   std::vector<FileDigest> inputs;  // what was read
   bool is_whole = true;            // all lines were read; else reading was stopped
@@ -61,9 +55,14 @@ struct PreparedJob {
   int64_t n_finished_in_order = 0;
   int64_t n_left_out = 0;  // requests beyond PrepareHooks::max_requests
 
+  int32_t n_requests() const { return static_cast<int32_t>(specs.size()); }
   const ParameterSet& parameters_of(int32_t request) const {
-    return parameters[requests[request].parameters];
+    return parameters[specs[request].parameters];
   }
+  // The request whose answer this one gets: itself, unless it repeats an earlier one.
+  int32_t leader_of(int32_t request) const;
+  // The next request with the same leader, or SharedAnswer::kNoNext.
+  int32_t next_with_same_answer(int32_t request) const;
 };
 
 // The requests of a line: one, or an embedding line's inputs.
@@ -114,6 +113,6 @@ std::vector<int64_t> predicted_decode_tokens(const PreparedJob& prepared, const 
 
 // The sequences to compute; pooling: of embedding lines. `tree` and `prepared` must outlive the
 // job.
-Job make_job(PreparedJob& prepared, const PrefixTree& tree, Pooling pooling);
+Job make_job(const PreparedJob& prepared, const PrefixTree& tree, Pooling pooling);
 
 }  // namespace prefold

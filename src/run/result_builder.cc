@@ -77,7 +77,7 @@ void build_results(FinishedAnswer answer, const PreparedJob& prepared, const Pre
                                             const Result& result)>& on_result) {
   Result result = result_of_leader(answer, prepared, tree, tokenizer);
   const std::string decoded_prompt = result.prompt_text;
-  for (int32_t i = answer.leader; i >= 0; i = prepared.requests[i].next_repeat) {
+  for (int32_t i = answer.leader; i >= 0; i = prepared.next_with_same_answer(i)) {
     const KeptLine line = kept_line(prepared, i);
     result.prompt_text = line.echoed_text.value_or(decoded_prompt);
     result.usage.cached_tokens =

@@ -64,9 +64,9 @@ void check_what_is_kept(const JobOutput& output, const PreparedJob& prepared,
   const auto bytes_of = [&](int64_t n_blocks) {
     return human_bytes(n_blocks * config.kv_bytes_per_block);
   };
-  for (int32_t i = 0; i < std::ssize(prepared.requests); ++i) {
+  for (int32_t i = 0; i < prepared.n_requests(); ++i) {
     const auto n_tokens =
-        static_cast<int32_t>(prepared.prompts[i].size()) + prepared.requests[i].max_tokens;
+        static_cast<int32_t>(prepared.prompts[i].size()) + prepared.specs[i].max_tokens;
     const int32_t n_blocks = blocks_for(n_tokens, kKvBlockTokens);
     if (n_blocks <= config.n_kv_blocks) continue;
     throw Error(fmt::format(

@@ -97,11 +97,11 @@ class JobRun {
     costs_ = find_costs(config_, cost_key_, cache_folder(), hooks_.info);
     read();
     if (stop_.stopping()) return;
-    const std::span<const TokenSpan> prompts = prepared_.prompts.prompts();
+    const PromptStore& prompts = prepared_.prompts;
     tree_ = build_prefix_tree(prompts, prepared_.adapters);
     const PrefixStats stats = prefix_stats(tree_);
     metrics_.prefix_forest = prefix_forest_json(tree_, kForestNodes, [&](int32_t prompt) {
-      return prepared_.requests[prompt].line_idx + 1;
+      return prepared_.line_of[prompt] + 1;
     });
     metrics_.tokens.prompt = metrics_.tokens.prompt_unanswered = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;

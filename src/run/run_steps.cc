@@ -56,7 +56,7 @@ class AnswerCounts {
  private:
   template <typename Fn>
   void for_each_repeat(int32_t leader, Fn&& fn) const {
-    for (int32_t i = leader; i >= 0; i = prepared_.requests[i].next_repeat) fn(i);
+    for (int32_t i = leader; i >= 0; i = prepared_.next_with_same_answer(i)) fn(i);
   }
 
   // Whether all else of the request's line has been answered: the other inputs of an embedding
@@ -93,9 +93,8 @@ void count_schedule(const JobSteps& run, const Scheduler& scheduler, RunMetrics&
   metrics.tokens.padding = counters.padding_rows;
   metrics.prediction = {counters.n_yields, counters.n_predicted, counters.prediction_error_tokens,
                         counters.n_under_predicted};
-  metrics.output_lengths =
-      output_lengths_json(scheduler.lengths().observed(), run.tree, run.prepared.prompts.prompts(),
-                          run.config.options.lora);
+  metrics.output_lengths = output_lengths_json(scheduler.lengths().observed(), run.tree,
+                                               run.prepared.prompts, run.config.options.lora);
   metrics.memory.peak_kv_bytes = scheduler.pool().peak_used() * run.config.kv_bytes_per_block;
 }
 

@@ -14,15 +14,14 @@ constexpr double kNsPerS = 1e9;
 
 // Sets item_of_line and work.item_of_prompt; the number of items.
 int32_t find_items(const PreparedJob& prepared, ShardableJob& job) {
-  const std::vector<PreparedRequest>& requests = prepared.requests;
-  const auto n_requests = static_cast<int32_t>(requests.size());
+  const int32_t n_requests = prepared.n_requests();
   job.item_of_line.assign(prepared.n_lines, kNoItem);
-  job.work.item_of_prompt.reserve(requests.size());
+  job.work.item_of_prompt.reserve(n_requests);
   int32_t n_items = 0;
   for (int32_t i = 0; i < n_requests; ++i) {
-    int32_t& item = job.item_of_line[requests[i].line_idx];
+    int32_t& item = job.item_of_line[prepared.line_of[i]];
     if (item == kNoItem) {
-      const int32_t leader = requests[i].leader;
+      const int32_t leader = prepared.leader_of(i);
       const bool repeats = leader != i && parts_of_line(prepared, i).n == 1;
       item = repeats ? job.work.item_of_prompt[leader] : n_items++;
     }
@@ -32,12 +31,11 @@ int32_t find_items(const PreparedJob& prepared, ShardableJob& job) {
 }
 
 PromptOutput output_of(const PreparedJob& prepared, int32_t request, int64_t n_decode_rows) {
-  const PreparedRequest& r = prepared.requests[request];
-  if (r.leader != request) return {};
+  if (prepared.leader_of(request) != request) return {};
   const ParameterSet& set = prepared.parameters_of(request);
   PromptOutput output;
   output.n_decode_rows = n_decode_rows;
-  output.n_sequences = r.max_tokens > 0 ? set.n_computed : 0;
+  output.n_sequences = prepared.specs[request].max_tokens > 0 ? set.n_computed : 0;
   output.n_logit_rows = n_decode_rows + output.n_sequences;
   if (wanted_score_top(set.params) >= 0) {
     output.n_logit_rows += std::ssize(prepared.prompts[request]);

@@ -85,11 +85,11 @@ WorkLeft::WorkLeft(const Job& job)
 }
 
 WorkKind WorkLeft::kind_of(int32_t sequence) const {
-  const SequenceSpec& spec = job_.sequences[sequence];
-  const int32_t node = job_.tree->node_of_prompt[spec.prompt];
-  const bool open = spec.max_tokens > 1 && !spec.params->ignore_eos;
+  const int32_t max_tokens = job_.spec_of(sequence).max_tokens;
+  const int32_t node = job_.tree->node_of_prompt[job_.sequences[sequence].prompt];
+  const bool open = max_tokens > 1 && !job_.parameters_of(sequence).params.ignore_eos;
   return {open ? group_of_node(*job_.tree, groups_, node) : LengthPredictor::kNoGroup,
-          spec.max_tokens, open};
+          max_tokens, open};
 }
 
 void WorkLeft::on_end(int32_t sequence) {

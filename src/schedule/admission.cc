@@ -12,7 +12,7 @@ namespace prefold {
 bool Scheduler::admit_ready_sequences(StepPlan& plan) {
   for (auto it = ready_.begin(); it != ready_.end();) {
     if (static_cast<int32_t>(running_.size()) >= limits_.token_budget) return false;
-    const int32_t idx = by_node_[*it++];
+    const int32_t idx = *it++;
     const int32_t node = sequence_at(idx).node;
     if (nodes_[node].state == NodeState::kLive) {
       if (!start_sequence(idx, plan)) return false;
@@ -28,7 +28,7 @@ bool Scheduler::start_sequence(int32_t idx, StepPlan& plan) {
   Sequence& sequence = sequence_at(idx);
   const int32_t n_blocks = blocks_for(predicted_end(idx), kKvBlockTokens);
   if (!fits(n_blocks - blocks_at_start(sequence.node))) return false;
-  ready_.erase(sequence.place);
+  ready_.erase(idx);
   sequence.table = start_from(sequence.node, plan);
   sequence.n_computed = prompt_length(sequence);
   sequence.state = SequenceState::kRunning;
@@ -152,7 +152,7 @@ bool Scheduler::start_node(int32_t node_idx, int32_t last_end, StepPlan& plan) {
     ++nodes_[base].n_dependents;
   } else {
     CHECK(base == tree_node.parent);
-    n_admitted_ += static_cast<int32_t>(std::ssize(sequences_of(node_idx)));
+    n_admitted_ += static_cast<int32_t>(sequences_of(node_idx).size());
   }
   CHECK(node.started == kNone);
   node.started = started_nodes_.take();
@@ -174,7 +174,7 @@ bool Scheduler::anything_goes_on() const {
 bool Scheduler::admit_a_dependent(int32_t node, StepPlan& plan, TokenBudget& budget) {
   const auto ready = ready_.lower_bound(first_by_node_[node]);
   if (ready != ready_.end() && *ready < first_by_node_[node + 1]) {
-    return start_sequence(by_node_[*ready], plan);
+    return start_sequence(*ready, plan);
   }
   int32_t child = node + 1;
   while (child < tree_.nodes[node].subtree_end && was_started(child)) {
@@ -194,7 +194,7 @@ void Scheduler::admit_against_all_odds(StepPlan& plan, TokenBudget& budget) {
   std::optional<int32_t> node;
   int32_t last_end = 0;
   if (!ready_.empty()) {
-    const int32_t idx = by_node_[*ready_.begin()];
+    const int32_t idx = *ready_.begin();
     const int32_t node_of_sequence = sequence_at(idx).node;
     if (nodes_[node_of_sequence].state == NodeState::kLive) {
       while (!start_sequence(idx, plan)) CHECK(give_up_a_node(node_of_sequence, false));

@@ -8,33 +8,50 @@
 
 #include "plan/cost_model.h"
 #include "plan/length.h"
+#include "plan/parameter_sets.h"
 #include "plan/prefix_tree.h"
-#include "plan/step_plan.h"
+#include "plan/prompt_store.h"
+#include "plan/request.h"
 
 namespace prefold {
 
-// One choice of one request. Pointers and spans live as long as the run.
-struct SequenceSpec {
-  int32_t prompt = 0;      // index into Job::prompts; not an empty one
+// What is asked of a prompt.
+struct PromptSpec {
+  uint64_t key = 0;        // request_key (plan/sampling_key.h)
   int32_t max_tokens = 0;  // tokens to sample at most; 0: the prompt is only scored
-  const SamplingParams* params = nullptr;
-  std::span<const int32_t> stop_ids;
-  uint64_t key = 0;
+  int32_t parameters = 0;  // index into Job::parameters
+};
+static_assert(sizeof(PromptSpec) == 16);
+
+// One choice of an answer. Those of a prompt follow one another.
+struct SequenceSpec {
+  int32_t prompt = 0;  // index into Job::prompts; not an empty one
+  int32_t choice = 0;
 };
 
+// A job has millions of prompts and sequences. What is pointed to lives as long as the run.
 struct Job {
-  std::span<const TokenSpan> prompts;
+  const PromptStore* prompts = nullptr;
+  std::span<const PromptSpec> specs;  // by prompt
+  const ParameterSets* parameters = nullptr;
   const PrefixTree* tree = nullptr;
+  // In the order of the tree: of their nodes, and of PrefixTree::order among those of a node.
   std::vector<SequenceSpec> sequences;
-  // By prompt: how many top alternatives the log-probabilities of its tokens need; -1: no
+  // By prompt, or empty: how many top alternatives the log-probabilities of its tokens need; -1: no
   // log-probabilities. Each row of the tree is scored once, for all who ask.
-  std::vector<int32_t> score_top;
+  std::vector<int8_t> score_top;
   // By prompt, or empty: whether its embedding is wanted. Its sequences have max_tokens 0.
   std::vector<bool> embeds;
   Pooling pooling = Pooling::kLast;
   // What an earlier run tells about the lengths of answers; groups: those of the tree with at least
   // LengthDistribution::kEnough prompts (plan/prefix_groups.h), or none.
   LengthsByGroup length_prior;
+
+  const PromptSpec& spec_of(int32_t sequence) const { return specs[sequences[sequence].prompt]; }
+  const ParameterSet& parameters_of(int32_t sequence) const {
+    return (*parameters)[spec_of(sequence).parameters];
+  }
+  int32_t score_top_of(int32_t prompt) const { return score_top.empty() ? -1 : score_top[prompt]; }
 };
 
 // The parts of the plan that can be turned off to see what they bring. Answers stay the same.

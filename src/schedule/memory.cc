@@ -1,6 +1,7 @@
 // Scheduler: how many blocks work will take, how they pass from a node to its dependents, and who
 // gives way when they run out.
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -10,15 +11,16 @@
 namespace prefold {
 
 // Whether the sequence may end before max_tokens, so that its length has to be predicted.
-bool Scheduler::length_is_open(const SequenceSpec& spec) const {
-  return limits_.policy.length_prediction && !spec.params->ignore_eos && spec.max_tokens > 1;
+bool Scheduler::length_is_open(int32_t sequence) const {
+  return limits_.policy.length_prediction && !job_.parameters_of(sequence).params.ignore_eos &&
+         job_.spec_of(sequence).max_tokens > 1;
 }
 
 int32_t Scheduler::predicted_length(int32_t sequence, int32_t n_sampled) const {
-  const SequenceSpec& spec = job_.sequences[sequence];
-  if (!length_is_open(spec)) return spec.max_tokens;
+  const int32_t max_tokens = job_.spec_of(sequence).max_tokens;
+  if (!length_is_open(sequence)) return max_tokens;
   const int32_t group = group_of_node(tree_, group_nodes_, node_of_sequence(sequence));
-  return lengths_.predict(group, n_sampled, spec.max_tokens);
+  return lengths_.predict(group, n_sampled, max_tokens);
 }
 
 // Tokens whose KV the sequence will have in the end. The last sampled token is never computed.
@@ -27,9 +29,41 @@ int32_t Scheduler::predicted_end(int32_t idx) const {
   return prompt_length(sequence) + std::max(predicted_length(idx, sequence.n_planned) - 1, 0);
 }
 
+Scheduler::Reach Scheduler::reach_of_sequences(int32_t node) const {
+  Reach reach{node};
+  for (const int32_t s : sequences_of(node)) {
+    const int32_t n_prompt = tree_.nodes[node].depth_end;
+    const int32_t n_most = n_prompt + std::max(job_.spec_of(s).max_tokens - 1, 0);
+    reach.most = std::max(reach.most, n_most);
+    reach.sure = std::max(reach.sure, length_is_open(s) ? n_prompt : n_most);
+  }
+  return reach;
+}
+
+// Leaves are most nodes, and have few sequences.
+Scheduler::Reach Scheduler::reach_of(int32_t node) const {
+  if (tree_.nodes[node].subtree_end == node + 1) return reach_of_sequences(node);
+  return *std::ranges::lower_bound(reaches_, node, std::greater<>(), &Reach::node);
+}
+
+// Children come after their parents, so a backward pass sees them first.
+void Scheduler::find_reaches() {
+  for (int32_t i = static_cast<int32_t>(tree_.nodes.size()) - 1; i >= 0; --i) {
+    const int32_t subtree_end = tree_.nodes[i].subtree_end;
+    if (subtree_end == i + 1) continue;
+    Reach reach = reach_of_sequences(i);
+    for (int32_t child = i + 1; child < subtree_end; child = tree_.nodes[child].subtree_end) {
+      const Reach below = reach_of(child);
+      reach.most = std::max(reach.most, below.most);
+      reach.sure = std::max(reach.sure, below.sure);
+    }
+    reaches_.push_back(reach);
+  }
+}
+
 // The same of the longest sequence at or below the node, or a little more.
 int32_t Scheduler::last_end_below(int32_t node) const {
-  const Reach& reach = reaches_[node];
+  const Reach reach = reach_of(node);
   const int32_t group = group_of_node(tree_, group_nodes_, node);
   return std::min(reach.most,
                   reach.sure + lengths_.predict(group, 0, LengthDistribution::kLongest) - 1);
@@ -68,10 +102,9 @@ int64_t Scheduler::blocks_waiting_below(int32_t top, int64_t enough) const {
                   tree_.nodes[node.parent].depth_end / kKvBlockTokens;
     }
     for (const int32_t s : sequences_of(i)) {
-      const SequenceSpec& spec = job_.sequences[s];
-      if (spec.max_tokens <= 1 || !waits_to_start(s)) continue;
-      const int32_t n_tokens =
-          length_is_open(spec) ? std::min(spec.max_tokens, n_likely) : spec.max_tokens;
+      const int32_t max_tokens = job_.spec_of(s).max_tokens;
+      if (max_tokens <= 1 || !waits_to_start(s)) continue;
+      const int32_t n_tokens = length_is_open(s) ? std::min(max_tokens, n_likely) : max_tokens;
       n_blocks += blocks_for(node.depth_end + n_tokens - 1, kKvBlockTokens) -
                   node.depth_end / kKvBlockTokens;
     }
@@ -188,7 +221,7 @@ void Scheduler::yield(int32_t idx) {
   release_table(pool_, sequence.table);
   sequence.n_computed = 0;
   sequence.state = SequenceState::kReady;
-  ready_.insert(sequence.place);
+  ready_.insert(idx);
   std::erase(running_, idx);
   ++nodes_[sequence.node].n_dependents;
   ++counters_.n_yields;

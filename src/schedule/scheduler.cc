@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "plan/prefix_groups.h"
+#include "plan/sampling_key.h"
 
 namespace prefold {
 namespace {
@@ -32,36 +34,24 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
       lengths_(prior_of(job, group_nodes_.size())),
       nodes_(tree_.nodes.size()),
       started_of_(job.sequences.size(), kNone),
-      by_node_(job.sequences.size()),
-      first_by_node_(tree_.nodes.size() + 1, 0),
-      reaches_(tree_.nodes.size()) {
+      first_by_node_(tree_.nodes.size() + 1, 0) {
   CHECK(limits.token_budget > 0);
   CHECK(!limits.policy.padded_prefill || !limits.policy.chunked_prefill);
-  for (const SequenceSpec& spec : job.sequences) {
-    const int64_t n_prompt = std::ssize(job.prompts[spec.prompt]);
-    CHECK(n_prompt > 0);
-    CHECK(blocks_for(static_cast<int32_t>(n_prompt) + spec.max_tokens, kKvBlockTokens) <=
-          limits.n_blocks);
-  }
-  std::iota(by_node_.begin(), by_node_.end(), 0);
-  std::stable_sort(by_node_.begin(), by_node_.end(),
-                   [&](int32_t a, int32_t b) { return node_of_sequence(a) < node_of_sequence(b); });
-  for (const int32_t i : by_node_) {
+  int32_t node_before = 0;
+  for (int32_t i = 0; i < std::ssize(job.sequences); ++i) {
     const int32_t node = node_of_sequence(i);
+    CHECK(std::exchange(node_before, node) <= node);
     ++first_by_node_[node + 1];
-    const SequenceSpec& spec = job.sequences[i];
-    if (spec.max_tokens > 1) ++nodes_[node].n_dependents;
+    const int32_t max_tokens = job.spec_of(i).max_tokens;
+    if (max_tokens > 1) ++nodes_[node].n_dependents;
     const int32_t n_prompt = tree_.nodes[node].depth_end;
-    const int32_t n_most = n_prompt + std::max(spec.max_tokens - 1, 0);
-    Reach& reach = reaches_[node];
-    reach.most = std::max(reach.most, n_most);
-    reach.sure = std::max(reach.sure, length_is_open(spec) ? n_prompt : n_most);
+    CHECK(n_prompt > 0);
+    CHECK(blocks_for(n_prompt + max_tokens, kKvBlockTokens) <= limits.n_blocks);
   }
   std::partial_sum(first_by_node_.begin(), first_by_node_.end(), first_by_node_.begin());
   for (size_t prompt = 0; prompt < job.score_top.size(); ++prompt) {
     Node& node = nodes_[tree_.node_of_prompt[prompt]];
-    CHECK(job.score_top[prompt] <= INT8_MAX);
-    node.score_top = std::max(node.score_top, static_cast<int8_t>(job.score_top[prompt]));
+    node.score_top = std::max(node.score_top, job.score_top[prompt]);
   }
   for (size_t prompt = 0; prompt < job.embeds.size(); ++prompt) {
     Node& node = nodes_[tree_.node_of_prompt[prompt]];
@@ -73,10 +63,9 @@ Scheduler::Scheduler(const Job& job, const ScheduleLimits& limits)
     const int32_t parent = tree_.nodes[i].parent;
     ++nodes_[parent].n_dependents;
     nodes_[parent].score_top = std::max(nodes_[parent].score_top, nodes_[i].score_top);
-    reaches_[parent].most = std::max(reaches_[parent].most, reaches_[i].most);
-    reaches_[parent].sure = std::max(reaches_[parent].sure, reaches_[i].sure);
     nodes_[parent].sums = nodes_[parent].sums || nodes_[i].sums;
   }
+  find_reaches();
   nodes_[0].state = NodeState::kLive;
   nodes_[0].computed_before = true;
   first_unstarted_node_ = 1;
@@ -93,24 +82,18 @@ int32_t Scheduler::prompt_length(const Sequence& sequence) const {
 // A running sequence lacks the KV of everything up to its last sampled token, whose row gives the
 // next sample: one row when it decodes, more when it comes back after a yield.
 int32_t Scheduler::rows_wanted(const Sequence& sequence) const {
-  const SequenceSpec& spec = job_.sequences[sequence.idx];
-  if (sequence.n_planned >= spec.max_tokens) return 0;
+  if (sequence.n_planned >= job_.spec_of(sequence.idx).max_tokens) return 0;
   return prompt_length(sequence) + sequence.n_planned - sequence.n_computed;
 }
 
 // A node comes before the sequences that end at it, these before its children.
 int64_t Scheduler::order_of_sequence(int32_t sequence) const {
   const Sequence& s = sequence_at(sequence);
-  return (int64_t{s.node} << 32) + 1 + (s.place - first_by_node_[s.node]);
-}
-
-std::span<const int32_t> Scheduler::sequences_of(int32_t node) const {
-  return {by_node_.data() + first_by_node_[node],
-          static_cast<size_t>(first_by_node_[node + 1] - first_by_node_[node])};
+  return (int64_t{s.node} << 32) + 1 + (sequence - first_by_node_[s.node]);
 }
 
 TokenSpan Scheduler::tokens_of(int32_t node) const {
-  return job_.prompts[tree_.nodes[node].representative].first(tree_.nodes[node].depth_end);
+  return (*job_.prompts)[tree_.nodes[node].representative].first(tree_.nodes[node].depth_end);
 }
 
 StepPlan Scheduler::next_step() {
@@ -340,17 +323,16 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
       free_sums_later_.push_back(sums_.at(node_idx).slot);
       sums_.erase(node_idx);
     }
-    for (int32_t place = first_by_node_[node_idx]; place < first_by_node_[node_idx + 1]; ++place) {
-      const int32_t i = by_node_[place];
-      if (job_.sequences[i].max_tokens == 0) {
+    for (const int32_t i : sequences_of(node_idx)) {
+      if (job_.spec_of(i).max_tokens == 0) {
         flight.ended_unsampled.push_back(i);
         continue;
       }
-      Sequence& sequence = start_sampling(place);
+      Sequence& sequence = start_sampling(i);
       add_sample(i, row, plan, flight);
-      if (job_.sequences[i].max_tokens > 1) {
+      if (job_.spec_of(i).max_tokens > 1) {
         sequence.state = SequenceState::kReady;
-        ready_.insert(place);
+        ready_.insert(i);
       }
     }
     const int32_t depth_end = tree_.nodes[node_idx].depth_end;
@@ -369,13 +351,11 @@ void Scheduler::complete_node(int32_t node_idx, StepPlan& plan, InFlight& flight
   }
 }
 
-Scheduler::Sequence& Scheduler::start_sampling(int32_t place) {
-  const int32_t idx = by_node_[place];
+Scheduler::Sequence& Scheduler::start_sampling(int32_t idx) {
   started_of_[idx] = sequences_.take();
   Sequence& sequence = sequence_at(idx);
   sequence.idx = idx;
   sequence.node = node_of_sequence(idx);
-  sequence.place = place;
   sequence.n_predicted = predicted_length(idx, 0);
   return sequence;
 }
@@ -414,9 +394,11 @@ void Scheduler::add_sample(int32_t sequence_idx, int32_t row, StepPlan& plan, In
       sequence.slot = free_slots_.back();
       free_slots_.pop_back();
     }
-    const SequenceSpec& spec = job_.sequences[sequence_idx];
-    plan.slot_starts.push_back({sequence.slot, spec.params, spec.stop_ids,
-                                job_.prompts[spec.prompt], spec.key, spec.max_tokens});
+    const auto [prompt, choice] = job_.sequences[sequence_idx];
+    const PromptSpec& spec = job_.specs[prompt];
+    const ParameterSet& set = (*job_.parameters)[spec.parameters];
+    plan.slot_starts.push_back({sequence.slot, &set.params, set.stop_ids, (*job_.prompts)[prompt],
+                                sampling_key(spec.key, choice), spec.max_tokens});
   }
   plan.samples.push_back({row, sequence.slot});
   flight.sample_sequences.push_back(sequence_idx);
@@ -440,8 +422,7 @@ void Scheduler::commit(const StepResult& result, StepSink& sink) {
     Sequence& sequence = sequence_at(idx);
     sequence.sampled.push_back(result.samples[i].id);
     const bool stopped = sink.on_token(idx, result.samples[i]);
-    if (stopped ||
-        static_cast<int32_t>(sequence.sampled.size()) == job_.sequences[idx].max_tokens) {
+    if (stopped || static_cast<int32_t>(sequence.sampled.size()) == job_.spec_of(idx).max_tokens) {
       end_sequence(idx, stopped, sink);
     }
   }
@@ -466,17 +447,16 @@ void Scheduler::release_finished_nodes() {
 void Scheduler::end_sequence(int32_t idx, bool stopped, StepSink& sink) {
   if (started_of_[idx] != kNone) {
     Sequence& sequence = sequence_at(idx);
-    const SequenceSpec& spec = job_.sequences[idx];
     if (sequence.state == SequenceState::kReady) {
-      ready_.erase(sequence.place);
+      ready_.erase(idx);
       drop_dependent(sequence.node);
     }
     release_table(pool_, sequence.table);
     free_slots_.push_back(sequence.slot);
-    if (!spec.params->ignore_eos) {
+    if (!job_.parameters_of(idx).params.ignore_eos) {
       const int32_t n_tokens = static_cast<int32_t>(sequence.sampled.size());
       lengths_.observe(group_of_node(tree_, group_nodes_, sequence.node), n_tokens, !stopped);
-      if (length_is_open(spec)) {
+      if (length_is_open(idx)) {
         ++counters_.n_predicted;
         counters_.prediction_error_tokens += std::abs(sequence.n_predicted - n_tokens);
         counters_.n_under_predicted += sequence.n_predicted < n_tokens;

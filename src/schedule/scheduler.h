@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -124,13 +125,18 @@ class Scheduler {
     SequenceState state = SequenceState::kSampled;
     int32_t idx = 0;
     int32_t node = 0;
-    int32_t place = 0;  // in by_node_
     int32_t slot = -1;
     int32_t n_planned = 0;    // samples planned, committed or not
     int32_t n_computed = 0;   // positions whose KV is in the table
     int32_t n_predicted = 0;  // tokens that it would sample, as predicted with the first one
     std::vector<int32_t> sampled;
     BlockTable table;
+  };
+  // How long sequences at and below a node can become.
+  struct Reach {
+    int32_t node = 0;
+    int32_t most = 0;  // tokens with KV of the longest one, at its max_tokens
+    int32_t sure = 0;  // those that are there even if sequences of open length sample one token
   };
   // Rows that a step will have: a chunk of a node's prefill or of a running sequence.
   struct Draft {
@@ -184,10 +190,13 @@ class Scheduler {
   int64_t blocks_waiting_below(int32_t node, int64_t enough) const;
   bool waits_to_start(int32_t sequence) const;
   int32_t predicted_end(int32_t sequence) const;
+  Reach reach_of(int32_t node) const;
+  Reach reach_of_sequences(int32_t node) const;
+  void find_reaches();
   int32_t last_end_below(int32_t node) const;
   int32_t blocks_at_start(int32_t node) const;
   bool can_lend_last_block(int32_t node) const;
-  bool length_is_open(const SequenceSpec& spec) const;
+  bool length_is_open(int32_t sequence) const;
   int32_t predicted_length(int32_t sequence, int32_t n_sampled) const;
   BlockTable start_from(int32_t node, StepPlan& plan);
   void set_live(int32_t node);
@@ -219,7 +228,7 @@ class Scheduler {
   int32_t rows_wanted(const Sequence& sequence) const;
   int64_t order_of_sequence(int32_t sequence) const;
   int32_t node_of_sequence(int32_t sequence) const;
-  Sequence& start_sampling(int32_t place);
+  Sequence& start_sampling(int32_t sequence);
   bool has_ended(int32_t sequence) const { return started_of_[sequence] == kHasEnded; }
   Sequence& sequence_at(int32_t sequence) { return sequences_[started_of_[sequence]]; }
   const Sequence& sequence_at(int32_t sequence) const { return sequences_[started_of_[sequence]]; }
@@ -227,7 +236,9 @@ class Scheduler {
   const StartedNode& started_node(int32_t node) const {
     return started_nodes_[nodes_[node].started];
   }
-  std::span<const int32_t> sequences_of(int32_t node) const;
+  std::ranges::iota_view<int32_t, int32_t> sequences_of(int32_t node) const {
+    return {first_by_node_[node], first_by_node_[node + 1]};
+  }
   TokenSpan tokens_of(int32_t node) const;
 
   const Job& job_;
@@ -240,20 +251,14 @@ class Scheduler {
   Recycled<StartedNode> started_nodes_;
   std::vector<int32_t> started_of_;  // by sequence: its place in sequences_, kNone or kHasEnded
   Recycled<Sequence> sequences_;
-  std::vector<int32_t> by_node_;        // sequences ordered by node
-  std::vector<int32_t> first_by_node_;  // n_nodes + 1 offsets into by_node_
-  // How long sequences at and below a node can become.
-  struct Reach {
-    int32_t most = 0;  // tokens with KV of the longest one, at its max_tokens
-    int32_t sure = 0;  // those that are there even if sequences of open length sample one token
-  };
-  std::vector<Reach> reaches_;  // by node
+  std::vector<int32_t> first_by_node_;  // by node, and one more: the first sequence that ends there
+  std::vector<Reach> reaches_;          // of nodes with children, in descending order of node
 
   int32_t first_unstarted_node_ = 0;
   std::vector<int32_t> prefilling_;     // nodes
   std::set<int32_t> live_;              // nodes, the root apart
   std::vector<int32_t> running_;        // sequences
-  std::set<int32_t> ready_;             // places in by_node_ of sequences that wait for blocks
+  std::set<int32_t> ready_;             // sequences that wait for blocks
   std::vector<int32_t> release_later_;  // nodes without dependents whose rows are still in flight
   std::unordered_map<int32_t, NodeSum> sums_;  // by node
   std::vector<int32_t> free_sums_;

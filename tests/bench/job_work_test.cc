@@ -6,19 +6,19 @@ namespace prefold {
 namespace {
 
 struct Example {
-  std::vector<std::vector<int32_t>> prompts;
-  std::vector<TokenSpan> spans;
+  PromptStore prompts;
+  std::vector<PromptSpec> specs;
   PrefixTree tree;
   Job job;
 
-  Example(std::vector<std::vector<int32_t>> tokens, std::vector<int32_t> max_tokens)
-      : prompts(std::move(tokens)), spans(prompts.begin(), prompts.end()) {
-    tree = build_prefix_tree(spans);
-    job.prompts = spans;
+  Example(const std::vector<std::vector<int32_t>>& tokens, const std::vector<int32_t>& max_tokens)
+      : prompts(tokens) {
+    tree = build_prefix_tree(prompts);
+    for (const int32_t n : max_tokens) specs.push_back({0, n, 0});
+    job.prompts = &prompts;
+    job.specs = specs;
     job.tree = &tree;
-    for (size_t i = 0; i < prompts.size(); ++i) {
-      job.sequences.push_back({static_cast<int32_t>(i), max_tokens[i], nullptr, {}, 0});
-    }
+    for (const int32_t prompt : tree.order) job.sequences.push_back({prompt, 0});
   }
 };
 

@@ -8,27 +8,17 @@
 
 using namespace prefold;
 
-namespace {
-
-std::vector<TokenSpan> spans_of(const std::vector<std::vector<int32_t>>& prompts) {
-  return {prompts.begin(), prompts.end()};
-}
-
-}  // namespace
-
 TEST_CASE("below the root, requests with more decode tokens for their prefill run first") {
   const std::vector<std::vector<int32_t>> prompts{{1, 1, 1, 1}, {2, 2}, {3}};
-  const std::vector<TokenSpan> spans = spans_of(prompts);
   const std::vector<int64_t> decode_tokens{4, 10, 1};
-  const PrefixTree tree = order_by_ratio(build_prefix_tree(spans), decode_tokens);
+  const PrefixTree tree = order_by_ratio(build_prefix_tree(PromptStore(prompts)), decode_tokens);
   CHECK(tree.order == std::vector<int32_t>{1, 0, 2});  // 5, then 1 and 1 in input order
 }
 
 TEST_CASE("what all prompts share does not make one subtree of them") {
   const std::vector<std::vector<int32_t>> prompts{{8, 8, 1, 1, 1, 1}, {8, 8, 2, 2}, {8, 8, 3}};
-  const std::vector<TokenSpan> spans = spans_of(prompts);
   const std::vector<int64_t> decode_tokens{4, 10, 1};
-  const PrefixTree tree = order_by_ratio(build_prefix_tree(spans), decode_tokens);
+  const PrefixTree tree = order_by_ratio(build_prefix_tree(PromptStore(prompts)), decode_tokens);
   CHECK(tree.order == std::vector<int32_t>{1, 0, 2});
 }
 
@@ -36,9 +26,8 @@ TEST_CASE("inside a subtree, what needs much memory only for a while runs first"
   // Below 9: two that decode (and stay), two that are only read.
   const std::vector<std::vector<int32_t>> prompts{{9, 1},    {9, 2, 2, 2}, {9, 3, 3},
                                                   {9, 4, 4}, {9},          {7}};
-  const std::vector<TokenSpan> spans = spans_of(prompts);
   const std::vector<int64_t> decode_tokens{1, 0, 0, 30, 1, 100};
-  const PrefixTree tree = order_by_ratio(build_prefix_tree(spans), decode_tokens);
+  const PrefixTree tree = order_by_ratio(build_prefix_tree(PromptStore(prompts)), decode_tokens);
   // 4 ends where the others part; 1 needs 3 tokens for a while, 2 needs 2; 3 and 0 stay.
   CHECK(tree.order == std::vector<int32_t>{5, 4, 1, 2, 3, 0});
 }
@@ -89,7 +78,7 @@ TEST_CASE("no other depth-first order has a lower peak than the one chosen insid
     }
     prompts.push_back({2});
     decode_tokens.push_back(0);
-    const PrefixTree tree = build_prefix_tree(spans_of(prompts));
+    const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
     const int64_t chosen = simulated_peak(order_by_ratio(tree, decode_tokens), decode_tokens);
     n_better_than_file_order += chosen < simulated_peak(tree, decode_tokens);
     // Siblings stand in the order of their first prompt in the input, so permuted inputs give every
@@ -106,7 +95,7 @@ TEST_CASE("no other depth-first order has a lower peak than the one chosen insid
       }
       permuted.push_back({2});
       permuted_decode.push_back(0);
-      const PrefixTree other = build_prefix_tree(spans_of(permuted));
+      const PrefixTree other = build_prefix_tree(PromptStore(permuted));
       least = std::min(least, simulated_peak(other, permuted_decode));
     } while (std::next_permutation(input.begin(), input.end()));
     CHECK(chosen == least);
@@ -124,8 +113,8 @@ TEST_CASE("an ordered tree is the same tree") {
       for (int32_t& token : prompt) token = static_cast<int32_t>(random() % 3);
       decode_tokens.push_back(random() % 50);
     }
-    const std::vector<TokenSpan> spans = spans_of(prompts);
-    const PrefixTree tree = build_prefix_tree(spans);
+    const PromptStore store(prompts);
+    const PrefixTree tree = build_prefix_tree(store);
     const PrefixTree ordered = order_by_ratio(tree, decode_tokens);
     REQUIRE(ordered.nodes.size() == tree.nodes.size());
     CHECK(std::is_permutation(tree.order.begin(), tree.order.end(), ordered.order.begin()));
@@ -139,11 +128,11 @@ TEST_CASE("an ordered tree is the same tree") {
       }
       // Every prompt below agrees with the node's tokens, and ends below it.
       for (int32_t p = node.first; p < node.last; ++p) {
-        const TokenSpan prompt = spans[ordered.order[p]];
+        const TokenSpan prompt = store[ordered.order[p]];
         const int32_t end = ordered.node_of_prompt[ordered.order[p]];
         CHECK((end >= idx && end < node.subtree_end));
         CHECK(std::equal(prompt.begin(), prompt.begin() + node.depth_end,
-                         spans[node.representative].begin()));
+                         store[node.representative].begin()));
       }
     }
     for (size_t p = 0; p < prompts.size(); ++p) {

@@ -10,8 +10,7 @@ using namespace prefold;
 namespace {
 
 std::string table_of(const std::vector<std::vector<int32_t>>& prompts, int32_t max_rows) {
-  const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-  const PrefixTree tree = build_prefix_tree(spans);
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
   return render_plan_table(tree, max_rows, [&](int32_t v) {
     const PrefixNode& node = tree.nodes[v];
     std::string text;
@@ -67,8 +66,8 @@ TEST_CASE("without shared prefixes there are only totals") {
 
 TEST_CASE("large numbers are grouped by thousands") {
   const std::vector<int32_t> prompt(1'234'567, 'a');
-  const TokenSpan spans[] = {prompt, prompt};
-  const PrefixTree tree = build_prefix_tree(spans);
+  const std::vector<int32_t> prompts[] = {prompt, prompt};
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
   const std::string table = render_plan_table(tree, 20, [](int32_t) { return "aaa..."; });
   CHECK(table.find("2,469,134\n") != std::string::npos);
   CHECK(table.find("   1,234,567      1,234,567             2   aaa...\n") != std::string::npos);

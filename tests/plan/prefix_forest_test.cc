@@ -10,8 +10,7 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 Json forest_of(const std::vector<std::vector<int32_t>>& prompts, size_t max_nodes) {
-  const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-  return prefix_forest_json(build_prefix_tree(spans), max_nodes,
+  return prefix_forest_json(build_prefix_tree(PromptStore(prompts)), max_nodes,
                             [](int32_t prompt) { return prompt + 1; });
 }
 
@@ -44,8 +43,7 @@ TEST_CASE("however many nodes are listed, all are counted, and parents come firs
     for (int k = 0; k < n_tokens; ++k) prompt.push_back(static_cast<int32_t>(random() % 3));
     prompts.push_back(prompt);
   }
-  const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-  const PrefixTree tree = build_prefix_tree(spans);
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
   const int64_t n_tokens = prefix_stats(tree).n_tree_tokens;
   for (const size_t max_nodes : {1, 2, 10, 50, 100'000}) {
     const Json forest = forest_of(prompts, max_nodes);

@@ -7,7 +7,7 @@ using namespace prefold;
 namespace {
 
 PrefixTree tree_of(const std::vector<std::vector<int32_t>>& prompts) {
-  return build_prefix_tree(std::vector<TokenSpan>(prompts.begin(), prompts.end()));
+  return build_prefix_tree(PromptStore(prompts));
 }
 
 }  // namespace
@@ -34,8 +34,7 @@ TEST_CASE("each adapter's prompts have groups of their own") {
   const std::vector<std::vector<int32_t>> prompts{
       {9, 5, 1}, {9, 5}, {9, 6}, {9, 5, 1}, {9, 5, 2}, {8}, {9, 6}, {9, 5, 1}, {9, 5, 1}};
   const std::vector<int32_t> adapters{-1, -1, -1, 0, 0, 0, -1, 1, 1};
-  const PrefixTree tree =
-      build_prefix_tree(std::vector<TokenSpan>(prompts.begin(), prompts.end()), adapters);
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts), adapters);
   const std::vector<int32_t> groups = prefix_groups(tree, 1);
   std::vector<int32_t> group_of;
   for (const int32_t node : tree.node_of_prompt)

@@ -1,9 +1,11 @@
 #include "plan/prefix_tree.h"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <random>
 #include <set>
 #include <vector>
@@ -14,10 +16,7 @@ namespace {
 
 using Prompts = std::vector<std::vector<int32_t>>;
 
-PrefixTree tree_of(const Prompts& prompts) {
-  const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-  return build_prefix_tree(spans);
-}
+PrefixTree tree_of(const Prompts& prompts) { return build_prefix_tree(PromptStore(prompts)); }
 
 std::vector<int32_t> children_of(const PrefixTree& tree, int32_t v) {
   std::vector<int32_t> children;
@@ -141,8 +140,8 @@ TEST_CASE("prompts of different adapters share nothing, those of one all that th
       }
       prompts.push_back(std::move(prompt));
     }
-    const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-    const PrefixTree tree = build_prefix_tree(spans, adapters);
+    const PromptStore store(prompts);
+    const PrefixTree tree = build_prefix_tree(store, adapters);
     REQUIRE(prefix_stats(tree).n_tree_tokens == std::ssize(prefixes));
     REQUIRE(tree.nodes[0].n_prompts() == std::ssize(prompts));
     for (int32_t v = 1; v < std::ssize(tree.nodes); ++v) {
@@ -156,7 +155,7 @@ TEST_CASE("prompts of different adapters share nothing, those of one all that th
         REQUIRE(std::equal(model.begin(), model.begin() + node.depth_end, prompt.begin()));
       }
     }
-    const PrefixTree flat = flat_tree(spans, adapters);
+    const PrefixTree flat = flat_tree(store, adapters);
     for (int32_t p = 0; p < std::ssize(prompts); ++p) {
       REQUIRE(flat.adapter_of_node(flat.node_of_prompt[p]) == adapters[p]);
       REQUIRE(tree.nodes[tree.node_of_prompt[p]].depth_end == std::ssize(prompts[p]));
@@ -191,14 +190,27 @@ TEST_CASE("long prefixes that part in, before and after a block of 64 tokens agr
   check_tree(prompts);
 }
 
-TEST_CASE("a chain of 100,000 nested prefixes needs no deep recursion") {
-  const std::vector<int32_t> tokens(100'000, 3);
-  std::vector<TokenSpan> prompts;
-  for (size_t n = tokens.size(); n > 0; --n) prompts.push_back(TokenSpan(tokens).first(n));
-  const PrefixTree tree = build_prefix_tree(prompts);
-  CHECK(tree.nodes.size() == 100'001);
-  CHECK(prefix_stats(tree).n_tree_tokens == 100'000);
-  CHECK(tree.node_of_prompt[0] == 100'000);
+TEST_CASE("a chain of 4,000 nested prefixes needs no deep recursion: a small stack suffices") {
+  constexpr int32_t kLongest = 4000;
+  const std::vector<int32_t> tokens(kLongest, 3);
+  PromptStore prompts;
+  for (size_t n = tokens.size(); n > 0; --n) prompts.add(TokenSpan(tokens).first(n));
+  PrefixTree tree;
+  std::function<void()> build = [&] { tree = build_prefix_tree(prompts); };
+  pthread_attr_t attributes;
+  REQUIRE(pthread_attr_init(&attributes) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, 128 * 1024) == 0);
+  const auto call = [](void* function) -> void* {
+    (*static_cast<std::function<void()>*>(function))();
+    return nullptr;
+  };
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, &attributes, call, &build) == 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  CHECK(tree.nodes.size() == kLongest + 1);
+  CHECK(prefix_stats(tree).n_tree_tokens == kLongest);
+  CHECK(tree.node_of_prompt[0] == kLongest);
 }
 
 TEST_CASE("a million tokens behind long shared prefixes are planned in well under a second") {

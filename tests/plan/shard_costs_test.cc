@@ -37,7 +37,8 @@ TEST_CASE("prefill costs are those of all rows, by position") {
   std::vector<int32_t> a = shared, b = shared;
   a.resize(170, 2);
   b.resize(90, 3);
-  const PrefixTree tree = build_prefix_tree(std::vector<TokenSpan>{a, b});
+  const std::vector<int32_t> prompts[] = {a, b};
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
   for (const int32_t window : {0, 40, 64}) {
     const std::vector<int64_t> ns = prefill_costs_ns(tree, costs(), shape(window));
     REQUIRE(ns.size() == tree.nodes.size());
@@ -56,7 +57,8 @@ TEST_CASE("decoding reads its own positions alone and shared ones with others") 
   std::vector<int32_t> a = shared, b = shared;
   a.resize(96, 2);
   b.resize(65, 3);
-  const PrefixTree tree = build_prefix_tree(std::vector<TokenSpan>{a, b});
+  const std::vector<int32_t> prompts[] = {a, b};
+  const PrefixTree tree = build_prefix_tree(PromptStore(prompts));
   const std::vector<PromptOutput> outputs{{10, 1, 11}, {0, 0, 0}};
   const std::vector<int64_t> ns = output_costs_ns(tree, outputs, costs(), shape());
   // 10 rows at positions 96..105: 4 tiles each, of which 2 are of the shared prefix.

@@ -14,9 +14,7 @@ namespace {
 
 using Prompts = std::vector<std::vector<int32_t>>;
 
-PrefixTree tree_of(const Prompts& prompts) {
-  return build_prefix_tree(std::vector<TokenSpan>(prompts.begin(), prompts.end()));
-}
+PrefixTree tree_of(const Prompts& prompts) { return build_prefix_tree(PromptStore(prompts)); }
 
 // Nodes cost their tokens, every prompt is an item.
 ShardWork work_of(const PrefixTree& tree, std::vector<int64_t> item_cost) {
@@ -244,7 +242,7 @@ TEST_CASE("more shards than items, and a job of nothing") {
   const ShardPlan plan = make.plan(make.groups(2, 10, 2), 7);
   CHECK(plan.makespan() == plan.bound);
   CHECK(std::count(plan.cost.begin(), plan.cost.end(), 0) >= 3);
-  const PrefixTree tree = build_prefix_tree({});
+  const PrefixTree tree = build_prefix_tree(PromptStore());
   const ShardPlan nothing = plan_shards(tree, work_of(tree, {}), 3);
   CHECK(nothing.cost == std::vector<int64_t>{0, 0, 0});
   CHECK(nothing.bound == 0);

@@ -15,12 +15,12 @@ using Json = nlohmann::ordered_json;
 
 struct Prompts {
   std::vector<std::vector<int32_t>> tokens;
-  std::vector<TokenSpan> spans;
+  PromptStore store;
   PrefixTree tree;
 
   explicit Prompts(std::vector<std::vector<int32_t>> prompts) : tokens(std::move(prompts)) {
-    spans.assign(tokens.begin(), tokens.end());
-    tree = build_prefix_tree(spans);
+    store = PromptStore(tokens);
+    tree = build_prefix_tree(store);
   }
 };
 
@@ -47,7 +47,7 @@ LengthsByGroup sample_lengths() {
 Json sample_report() {
   const Prompts prompts = two_groups(3);
   return {{"schema", "prefold-report/1"},
-          {"output_lengths", output_lengths_json(sample_lengths(), prompts.tree, prompts.spans)}};
+          {"output_lengths", output_lengths_json(sample_lengths(), prompts.tree, prompts.store)}};
 }
 
 std::string error_for(const std::string& text) {
@@ -72,7 +72,7 @@ TEST_CASE("lengths come back from a report, for groups that begin alike in anoth
   std::vector<std::vector<int32_t>> swapped = two_groups(4).tokens;
   std::reverse(swapped.begin(), swapped.end());  // the group of 6 comes first now
   const Prompts other(std::move(swapped));
-  const LengthsByGroup lengths = prior_of_groups(prior, other.tree, other.spans);
+  const LengthsByGroup lengths = prior_of_groups(prior, other.tree, other.store);
   CHECK(lengths.job.buckets().size() == 2);
   REQUIRE(lengths.groups.size() == 2);
   REQUIRE(lengths.groups[0].buckets().size() == 1);
@@ -83,16 +83,16 @@ TEST_CASE("lengths come back from a report, for groups that begin alike in anoth
   CHECK(lengths.groups[1].buckets()[0].n_cut_off == 5);
 
   // The same prompts by an adapter: the prior knows nothing of its groups.
-  const std::vector<int32_t> adapters(other.spans.size(), 0);
-  const PrefixTree adapted = build_prefix_tree(other.spans, adapters);
+  const std::vector<int32_t> adapters(other.store.size(), 0);
+  const PrefixTree adapted = build_prefix_tree(other.store, adapters);
   const std::vector<LoraOption> names{{"a", "path"}};
   for (const LengthDistribution& group :
-       prior_of_groups(prior, adapted, other.spans, names).groups) {
+       prior_of_groups(prior, adapted, other.store, names).groups) {
     CHECK(group.buckets().empty());
   }
 
   const Prompts unlike({{2, 5}, {2, 6}});
-  CHECK(prior_of_groups(prior, unlike.tree, unlike.spans).groups.empty());
+  CHECK(prior_of_groups(prior, unlike.tree, unlike.store).groups.empty());
 }
 
 TEST_CASE("an error in a prior names the file, the key, its value and what was wanted") {

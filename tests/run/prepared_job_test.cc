@@ -42,7 +42,7 @@ Prepared prepare_with(const ModelFile& model, const std::string& lines,
       }};
   prepared.job =
       prepare_job(RequestReader({file.path()}, config.defaults), text, config, pool, hooks);
-  prepared.tree = build_prefix_tree(prepared.job.prompts.prompts());
+  prepared.tree = build_prefix_tree(prepared.job.prompts);
   if (sharing == Sharing::kTree) find_repeats(prepared.job, prepared.tree);
   return prepared;
 }
@@ -53,7 +53,7 @@ Prepared prepare(const std::string& lines, Sharing sharing = Sharing::kTree) {
 
 std::vector<int32_t> leaders(const PreparedJob& job) {
   std::vector<int32_t> leaders;
-  for (const PreparedRequest& request : job.requests) leaders.push_back(request.leader);
+  for (int32_t i = 0; i < job.n_requests(); ++i) leaders.push_back(job.leader_of(i));
   return leaders;
 }
 
@@ -80,14 +80,18 @@ TEST_CASE("requests that must get the same answer have one leader, in input orde
       R"({"id":"8","prompt":"ab cd","temperature":1,"max_tokens":4,"seed":7})"
       "\n"
       R"({"id":"9","prompt":"ab cd","temperature":0,"max_tokens":4})"
+      "\n"
+      R"({"custom_id":"10","method":"POST","url":"/v1/completions","body":{"prompt":"ab cd",)"
+      R"("model":"m","temperature":0,"max_tokens":4}})"
       "\n";
   const Prepared shared = prepare(lines);
   CHECK(shared.failures.empty());
-  CHECK(leaders(shared.job) == std::vector<int32_t>{0, 1, 2, 0, 4, 5, 6, 7, 6, 0});
-  CHECK(shared.job.requests[0].next_repeat == 3);
-  CHECK(shared.job.requests[3].next_repeat == 9);
-  CHECK(shared.job.requests[9].next_repeat == -1);
-  std::vector<int32_t> all(10);
+  CHECK(leaders(shared.job) == std::vector<int32_t>{0, 1, 2, 0, 4, 5, 6, 7, 6, 0, 0});
+  CHECK(shared.job.next_with_same_answer(0) == 3);
+  CHECK(shared.job.next_with_same_answer(3) == 9);
+  CHECK(shared.job.next_with_same_answer(9) == 10);
+  CHECK(shared.job.next_with_same_answer(10) == SharedAnswer::kNoNext);
+  std::vector<int32_t> all(11);
   std::iota(all.begin(), all.end(), 0);
   CHECK(leaders(prepare(lines, Sharing::kNone).job) == all);
 }
@@ -129,7 +133,7 @@ TEST_CASE("what a result line needs is kept") {
       "no JSON\n"
       R"({"prompt_token_ids":[30,31],"echo":true})"
       "\n");
-  REQUIRE(prepared.job.requests.size() == 4);
+  REQUIRE(prepared.job.n_requests() == 4);
   CHECK(prepared.failures.size() == 1);
   CHECK(prepared.job.n_lines == 5);
   const Request first = kept_line(prepared.job, 0).request;
@@ -143,9 +147,9 @@ TEST_CASE("what a result line needs is kept") {
   CHECK(second.kind == LineKind::kOpenAiCompletion);
   CHECK(second.model == "m");
   CHECK(second.metadata.is_null());
-  CHECK(prepared.job.requests[2].parameters == prepared.job.requests[0].parameters);
+  CHECK(prepared.job.specs[2].parameters == prepared.job.specs[0].parameters);
   CHECK(kept_line(prepared.job, 2).request.id.ends_with(":3"));
-  CHECK(prepared.job.requests[3].line_idx == 4);
+  CHECK(prepared.job.line_of[3] == 4);
   CHECK_FALSE(kept_line(prepared.job, 3).echoed_text);  // its text is decoded from the ids
 }
 
@@ -160,11 +164,11 @@ TEST_CASE("an id that was used before fails, also where the earlier line had fai
                                     "\n");
   std::vector<std::string> codes;
   for (const LineError& error : prepared.failures) codes.push_back(error.failure.code);
-  CHECK(codes.size() + prepared.job.requests.size() == 4);
+  CHECK(std::ssize(codes) + prepared.job.n_requests() == 4);
   CHECK(std::count(codes.begin(), codes.end(), "duplicate_id") == 2);
 }
 
-TEST_CASE("100,000 prompts: everything is found, and a line takes little memory") {
+TEST_CASE("100,000 prompts: everything is found") {
   constexpr int32_t kGroups = 1000, kPrompts = 100'000, kPrefix = 24;
   std::mt19937 random(5);
   std::vector<std::string> prefixes(kGroups);
@@ -184,13 +188,12 @@ TEST_CASE("100,000 prompts: everything is found, and a line takes little memory"
              "\n";
   }
   const Prepared prepared = prepare(lines);
-  REQUIRE(prepared.job.requests.size() == kPrompts);
+  REQUIRE(prepared.job.n_requests() == kPrompts);
   CHECK(prepared.n_lines_told == kPrompts);
   CHECK(prepared.n_tokens_told == int64_t{kPrompts} * (kPrefix + 1));
   CHECK(prepared.job.parameters.size() == 1);
   CHECK(prefix_stats(prepared.tree).n_tree_tokens == std::ssize(distinct) + kPrompts / 2);
   for (int32_t i = 0; i < kPrompts; ++i) {
-    REQUIRE(prepared.job.requests[i].leader == i / 2 * 2);
+    REQUIRE(prepared.job.leader_of(i) == i / 2 * 2);
   }
-  CHECK(sizeof(PreparedRequest) == 48);
 }

@@ -17,13 +17,18 @@ constexpr int32_t kLayers = 30;
 
 class DrawnEnds : public StepSink {
  public:
-  explicit DrawnEnds(std::vector<int32_t> lengths) : n_left_(std::move(lengths)) {}
-  bool on_token(int32_t sequence, const SampledToken&) override { return --n_left_[sequence] <= 0; }
+  // lengths: by prompt, of one sequence each.
+  DrawnEnds(const Job& job, std::vector<int32_t> lengths)
+      : job_(job), n_left_(std::move(lengths)) {}
+  bool on_token(int32_t sequence, const SampledToken&) override {
+    return --n_left_[job_.sequences[sequence].prompt] <= 0;
+  }
   void on_score(int32_t, int32_t, const SampledToken&) override {}
   void on_embedding(int32_t, const std::vector<float>&) override {}
   void on_end(int32_t) override {}
 
  private:
+  const Job& job_;
   std::vector<int32_t> n_left_;
 };
 
@@ -56,21 +61,22 @@ std::vector<Moment> simulate(const Simulation& simulation, double& end_s) {
       lengths.push_back(1 + static_cast<int32_t>(length(random)));
     }
   }
-  const std::vector<TokenSpan> spans(prompts.begin(), prompts.end());
-  const PrefixTree tree = build_prefix_tree(spans);
-  const SamplingParams params;
+  const PromptStore store(prompts);
+  const PrefixTree tree = build_prefix_tree(store);
+  ParameterSets parameters;
+  parameters.add({});
+  const std::vector<PromptSpec> specs(prompts.size(), {0, simulation.max_tokens, 0});
   Job job;
-  job.prompts = spans;
+  job.prompts = &store;
+  job.specs = specs;
+  job.parameters = &parameters;
   job.tree = &tree;
-  for (size_t i = 0; i < spans.size(); ++i) {
-    job.sequences.push_back(
-        {static_cast<int32_t>(i), simulation.max_tokens, &params, {}, static_cast<uint64_t>(i)});
-  }
+  for (const int32_t prompt : tree.order) job.sequences.push_back({prompt, 0});
   ScheduleLimits limits;
   limits.token_budget = 256;
   limits.n_blocks = simulation.n_blocks;
   Scheduler scheduler(job, limits);
-  DrawnEnds ends(lengths);
+  DrawnEnds ends(job, lengths);
   RunMeter meter(job, scheduler, default_cost_model(), kLayers, 1 << 16, ends);
   std::uniform_real_distribution<double> noise(1 - simulation.noise, 1 + simulation.noise);
   std::vector<Moment> moments;

@@ -16,25 +16,27 @@ struct CountingSink : StepSink {
 };
 
 struct LargeJob {
-  std::vector<std::vector<int32_t>> prompts;
-  std::vector<TokenSpan> spans;
+  PromptStore prompts;
+  std::vector<PromptSpec> specs;
+  ParameterSets parameters;
   PrefixTree tree;
-  SamplingParams params;
   Job job;
 
   // n_groups prefixes of n_prefix tokens, and one prompt of two tokens more for each sequence.
   LargeJob(int32_t n_prompts, int32_t n_groups, int32_t n_prefix) {
     for (int32_t i = 0; i < n_prompts; ++i) {
-      std::vector<int32_t>& prompt = prompts.emplace_back(n_prefix, i % n_groups);
+      std::vector<int32_t> prompt(n_prefix, i % n_groups);
       prompt.push_back(n_prompts + i / n_groups);
       prompt.push_back(0);
-      job.sequences.push_back({i, 4, &params, {}, 0});
+      prompts.add(prompt);
     }
-    spans.assign(prompts.begin(), prompts.end());
-    tree = build_prefix_tree(spans);
-    job.prompts = spans;
+    tree = build_prefix_tree(prompts);
+    specs.assign(n_prompts, {0, 4, parameters.add({})});
+    job.prompts = &prompts;
+    job.specs = specs;
+    job.parameters = &parameters;
     job.tree = &tree;
-    job.score_top.assign(n_prompts, -1);
+    for (const int32_t prompt : tree.order) job.sequences.push_back({prompt, 0});
   }
 };
 

@@ -5,9 +5,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <random>
+
+#include "plan/sampling_key.h"
 
 using namespace prefold;
 
@@ -171,32 +174,52 @@ struct Recorder : StepSink {
 struct TestJob {
   std::vector<std::vector<int32_t>> prompts;
   std::vector<int32_t> adapters;  // by prompt, or empty
-  std::vector<TokenSpan> spans;
+  PromptStore store;
+  std::vector<PromptSpec> specs;
+  ParameterSets parameters;
   PrefixTree tree;
-  std::deque<SamplingParams> params;
   Job job;
 
   void finish(bool shared = true) {
-    spans.assign(prompts.begin(), prompts.end());
-    tree = shared ? build_prefix_tree(spans, adapters) : flat_tree(spans, adapters);
-    job.prompts = spans;
+    store = PromptStore(prompts);
+    tree = shared ? build_prefix_tree(store, adapters) : flat_tree(store, adapters);
+    specs.resize(prompts.size());
+    job.prompts = &store;
+    job.specs = specs;
+    job.parameters = &parameters;
     job.tree = &tree;
     job.score_top.resize(prompts.size(), -1);
   }
+  // Once for each prompt.
+  void add_sequences(int32_t prompt, int32_t n, int32_t max_tokens, bool ignore_eos = false) {
+    ParameterSet set;
+    set.params.ignore_eos = ignore_eos;
+    specs[prompt] = {uint64_t{77} * (prompt + 1), max_tokens, parameters.add(set)};
+    for (int32_t choice = 0; choice < n; ++choice) job.sequences.push_back({prompt, choice});
+    std::vector<int32_t> place(prompts.size());
+    for (size_t i = 0; i < tree.order.size(); ++i) place[tree.order[i]] = static_cast<int32_t>(i);
+    std::ranges::stable_sort(job.sequences, {},
+                             [&](const SequenceSpec& s) { return place[s.prompt]; });
+  }
   void add_sequence(int32_t prompt, int32_t max_tokens, bool ignore_eos = false) {
-    params.emplace_back().ignore_eos = ignore_eos;
-    job.sequences.push_back({prompt, max_tokens, &params.back(), {}, params.size() * 77});
+    add_sequences(prompt, 1, max_tokens, ignore_eos);
+  }
+  void set_ignore_eos(bool ignore_eos) {
+    ParameterSet set;
+    set.params.ignore_eos = ignore_eos;
+    for (PromptSpec& spec : specs) spec.parameters = parameters.add(set);
   }
   int32_t adapter_of(int32_t prompt) const {
     return adapters.empty() ? kNoAdapter : adapters[prompt];
   }
-  std::vector<int32_t> expected(const SequenceSpec& spec) const {
-    const int32_t adapter = adapter_of(spec.prompt);
+  std::vector<int32_t> expected(const SequenceSpec& sequence) const {
+    const auto [prompt, choice] = sequence;
+    const int32_t adapter = adapter_of(prompt);
     uint64_t hash = 0;
-    for (int32_t token : prompts[spec.prompt]) hash = extend(hash, token, adapter);
+    for (int32_t token : prompts[prompt]) hash = extend(hash, token, adapter);
     std::vector<int32_t> tokens;
-    while (static_cast<int32_t>(tokens.size()) < spec.max_tokens) {
-      tokens.push_back(next_token(hash, spec.key));
+    while (static_cast<int32_t>(tokens.size()) < specs[prompt].max_tokens) {
+      tokens.push_back(next_token(hash, sampling_key(specs[prompt].key, choice)));
       if (tokens.back() == kStopToken) break;
       hash = extend(hash, tokens.back(), adapter);
     }
@@ -213,18 +236,17 @@ struct TestJob {
   }
   int32_t blocks_of_largest() const {
     int32_t most = 0;
-    for (const SequenceSpec& spec : job.sequences) {
-      most = std::max(
-          most, blocks_for(static_cast<int32_t>(prompts[spec.prompt].size()) + spec.max_tokens,
-                           kKvBlockTokens));
+    for (const SequenceSpec& s : job.sequences) {
+      const auto n_prompt = static_cast<int32_t>(prompts[s.prompt].size());
+      most = std::max(most, blocks_for(n_prompt + specs[s.prompt].max_tokens, kKvBlockTokens));
     }
     return most;
   }
   int32_t most_sequences_of_a_node() const {
     std::map<int32_t, int32_t> counts;
     int32_t most = 0;
-    for (const SequenceSpec& spec : job.sequences) {
-      most = std::max(most, ++counts[tree.node_of_prompt[spec.prompt]]);
+    for (const SequenceSpec& s : job.sequences) {
+      most = std::max(most, ++counts[tree.node_of_prompt[s.prompt]]);
     }
     return most;
   }
@@ -307,9 +329,8 @@ TestJob random_job(std::mt19937& random, bool shared = true) {
       test.add_sequence(p, 0);
       continue;
     }
-    for (int choice = below(5) == 0 ? 1 + below(5) : 1; choice > 0; --choice) {
-      test.add_sequence(p, below(8) == 0 ? below(3) : below(below(2) ? 60 : 500), below(5) == 0);
-    }
+    test.add_sequences(p, below(5) == 0 ? 1 + below(5) : 1,
+                       below(8) == 0 ? below(3) : below(below(2) ? 60 : 500), below(5) == 0);
     if (below(4) == 0) test.job.score_top[p] = below(3);
   }
   return test;
@@ -474,9 +495,13 @@ TestJob without_sharing(const TestJob& test) {
   flat.prompts = test.prompts;
   flat.adapters = test.adapters;
   flat.finish(false);
-  for (const SequenceSpec& spec : test.job.sequences) {
-    flat.add_sequence(spec.prompt, spec.max_tokens, spec.params->ignore_eos);
-    flat.job.sequences.back().key = spec.key;
+  flat.specs = test.specs;
+  flat.job.specs = flat.specs;
+  flat.parameters = test.parameters;
+  for (const int32_t prompt : flat.tree.order) {
+    for (const SequenceSpec& sequence : test.job.sequences) {
+      if (sequence.prompt == prompt) flat.job.sequences.push_back(sequence);
+    }
   }
   return flat;
 }
@@ -512,7 +537,7 @@ TEST_CASE("the tree computes no more than a block cache does, however small the 
   for (int round = 0; round < 600; ++round) {
     TestJob test = random_job(random);
     const bool lengths_are_known = round % 2 == 0;
-    for (SamplingParams& params : test.params) params.ignore_eos = lengths_are_known;
+    test.set_ignore_eos(lengths_are_known);
     std::fill(test.job.score_top.begin(), test.job.score_top.end(), -1);  // a cache skips such rows
     TestJob flat = without_sharing(test);
     const int32_t budgets[] = {1, 16, 64, 1000};
@@ -541,8 +566,8 @@ TEST_CASE("nothing yields or is given up while predictions hold") {
   std::mt19937 random(14);
   for (int round = 0; round < 400; ++round) {
     TestJob test = random_job(random, random() % 4 > 0);
-    for (SamplingParams& params : test.params) params.ignore_eos = true;
-    for (SequenceSpec& spec : test.job.sequences) {  // stopping is earlier than predicted
+    test.set_ignore_eos(true);
+    for (PromptSpec& spec : test.specs) {  // stopping is earlier than predicted
       spec.max_tokens = std::min(spec.max_tokens, 1 + static_cast<int32_t>(random() % 200));
     }
     SchedulePolicy policy;
@@ -564,8 +589,7 @@ namespace {
 // A sequence with so many tokens, of 300 that it may have.
 void add_sequence_of_length(TestJob& test, int32_t prompt, int32_t n_tokens) {
   test.add_sequence(prompt, 300);
-  SequenceSpec& spec = test.job.sequences.back();
-  while (std::ssize(test.expected(spec)) != n_tokens) spec.key += uint64_t{1} << 40;
+  while (std::ssize(test.expected({prompt, 0})) != n_tokens) ++test.specs[prompt].key;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "run/parameter_sets.h"
+#include "plan/parameter_sets.h"
 
 #include <bit>
 #include <string>
@@ -49,6 +49,9 @@ uint64_t hash_of(const ParameterSet& set) {
     hash.add(set.embedding->dimensions);
     hash.add(set.embedding->base64 ? 1 : 2);
   }
+  hash.add(set.has_seed ? 1 : 2);
+  hash.add(static_cast<int32_t>(set.kind));
+  hash.add(std::hash<std::string>{}(set.model));
   return hash.value();
 }
 

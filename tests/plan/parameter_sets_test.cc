@@ -1,4 +1,4 @@
-#include "run/parameter_sets.h"
+#include "plan/parameter_sets.h"
 
 #include <doctest/doctest.h>
 
@@ -45,6 +45,9 @@ TEST_CASE("every parameter tells sets apart") {
   check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {{}, false}; });
   check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {{}, true}; });
   check_new([](ParameterSet& set, SamplingParams&) { set.embedding = {3, true}; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.has_seed = true; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.kind = LineKind::kOpenAiChat; });
+  check_new([](ParameterSet& set, SamplingParams&) { set.model = "m"; });
 }
 
 TEST_CASE("a set stays where it is while others are added") {

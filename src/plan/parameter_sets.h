@@ -1,10 +1,11 @@
-// The parameters of a job's requests, each different set of them once: of a million lines most
-// have the same ones.
+// What many requests of a job have in common, each different set of it once: of a million lines
+// most have the same one.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct ParameterSet {
   std::vector<int32_t> stop_ids;  // tokens that end an answer, in order
   std::optional<EmbeddingParams> embedding;
   int32_t n_computed = 1;  // choices that are computed: all, or one where all are the same
+  bool has_seed = false;   // each request has its own
+  LineKind kind = LineKind::kShort;
+  std::string model;  // as written in the line
 
   bool operator==(const ParameterSet&) const = default;
 };
