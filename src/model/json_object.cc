@@ -68,7 +68,7 @@ Json parse_json_object(const std::string& path, std::string_view text) {
   Json root;
   try {
     root = Json::parse(text.begin(), text.end(), NoDuplicates(path));
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {
     throw FormatError(fmt::format("{}: is not JSON: {}", path, printable(error.what())));
   }
   if (!root.is_object()) {

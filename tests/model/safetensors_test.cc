@@ -49,6 +49,7 @@ TEST_CASE("a header that does not fit its file is refused") {
         "100000000");
   CHECK(message_of_header("[]").starts_with("f: is array; wanted an object"));
   CHECK(message_of_header("{").starts_with("f: is not JSON"));
+  CHECK(message_of_header(R"({"a": 1e999})").starts_with("f: is not JSON"));
   CHECK(message_of_header(R"({"a":1,"a":2})") == "f: key \"a\" occurs twice");
 }
 
