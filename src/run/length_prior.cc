@@ -155,8 +155,7 @@ Json output_lengths_json(const LengthsByGroup& lengths, const PrefixTree& tree,
 LengthPrior read_length_prior(const std::string& path) { return PriorReader(path).read(); }
 
 LengthsByGroup prior_of_groups(const LengthPrior& prior, const PrefixTree& tree,
-                               const PromptStore& prompts,
-                               std::span<const LoraOption> adapters) {
+                               const PromptStore& prompts, std::span<const LoraOption> adapters) {
   LengthsByGroup lengths;
   lengths.job = prior.job;
   for (const int32_t node : prefix_groups(tree, LengthDistribution::kEnough)) {

@@ -100,9 +100,8 @@ class JobRun {
     const PromptStore& prompts = prepared_.prompts;
     tree_ = build_prefix_tree(prompts, prepared_.adapters);
     const PrefixStats stats = prefix_stats(tree_);
-    metrics_.prefix_forest = prefix_forest_json(tree_, kForestNodes, [&](int32_t prompt) {
-      return prepared_.line_of[prompt] + 1;
-    });
+    metrics_.prefix_forest = prefix_forest_json(
+        tree_, kForestNodes, [&](int32_t prompt) { return prepared_.line_of[prompt] + 1; });
     metrics_.tokens.prompt = metrics_.tokens.prompt_unanswered = stats.n_prompt_tokens;
     metrics_.tokens.prefill_ideal = stats.n_tree_tokens;
     tree_ = tree_to_run(std::move(tree_), prepared_, config_.options, prior_);

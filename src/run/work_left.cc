@@ -88,8 +88,8 @@ WorkKind WorkLeft::kind_of(int32_t sequence) const {
   const int32_t max_tokens = job_.spec_of(sequence).max_tokens;
   const int32_t node = job_.tree->node_of_prompt[job_.sequences[sequence].prompt];
   const bool open = max_tokens > 1 && !job_.parameters_of(sequence).params.ignore_eos;
-  return {open ? group_of_node(*job_.tree, groups_, node) : LengthPredictor::kNoGroup,
-          max_tokens, open};
+  return {open ? group_of_node(*job_.tree, groups_, node) : LengthPredictor::kNoGroup, max_tokens,
+          open};
 }
 
 void WorkLeft::on_end(int32_t sequence) {
