@@ -28,6 +28,7 @@ struct SequenceSpec {
   int32_t prompt = 0;  // index into Job::prompts; not an empty one
   int32_t choice = 0;
 };
+static_assert(sizeof(SequenceSpec) == 8);
 
 // A job has millions of prompts and sequences. What is pointed to lives as long as the run.
 struct Job {

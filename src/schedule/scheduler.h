@@ -115,6 +115,7 @@ class Scheduler {
     bool embeds : 1 = false;           // a prompt that ends here wants an embedding
     bool sums : 1 = false;             // one that ends here or below wants the mean of its rows
   };
+  static_assert(sizeof(Node) == 12);  // one for each node of the tree
   struct StartedNode {
     int32_t n_computed = 0;  // positions whose KV is in the table
     BlockTable table;
