@@ -139,8 +139,8 @@ struct Draft {
 Draft make_nodes(const PromptStore& prompts, std::span<const SortEntry> sorted) {
   Draft draft;
   std::vector<DraftNode>& nodes = draft.nodes;
-  nodes.reserve(2 * static_cast<size_t>(prompts.size()) +
-                1);  // at most; what is not used is never touched
+  // At most; what is not used is never touched.
+  nodes.reserve(2 * static_cast<size_t>(prompts.size()) + 1);
   nodes.emplace_back();
   draft.node_of_prompt.resize(prompts.size());
   const auto add = [&](int32_t parent, int32_t depth_end) {
