@@ -74,7 +74,7 @@ void add_engine_options(CLI::App& app, RunOptions& run) {
          "--cpu-isa", run.cpu_isa,
          "The CPU kernels to use, at most what this processor can do; answers stay the same")
       ->capture_default_str()
-      ->type_name("auto|scalar|avx2|avx512|avx512vnni");
+      ->type_name("auto|scalar|avx2|avxvnni|avx512|avx512vnni");
 }
 
 // What the parts of the plan bring can be measured by turning them off; answers stay the same.

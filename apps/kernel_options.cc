@@ -11,7 +11,7 @@
 namespace prefold {
 
 void add_isa_and_reps(CLI::App& app, std::string& isa, int32_t& reps) {
-  app.add_option("--isa", isa, "scalar, avx2, avx512, avx512vnni or auto");
+  app.add_option("--isa", isa, "scalar, avx2, avxvnni, avx512, avx512vnni or auto");
   app.add_option("--reps", reps, "least repetitions of each")->check(CLI::Range(1, 10000));
 }
 

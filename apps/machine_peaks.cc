@@ -87,6 +87,20 @@ __attribute__((target("avx2"))) int byte_loop_avx2() {
   }
   return 32;
 }
+__attribute__((target("avx2,avxvnni"))) int byte_loop_avxvnni() {
+  const __m256i ones = _mm256_set1_epi8(1);
+#define PREFOLD_CHAIN(n) __m256i chain##n = ones;
+  PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  for (int64_t i = 0; i < kFmaSteps; ++i) {
+#define PREFOLD_CHAIN(n)                                    \
+  chain##n = _mm256_dpbusd_avx_epi32(chain##n, ones, ones); \
+  asm volatile("" : "+x"(chain##n));
+    PREFOLD_EACH_CHAIN(PREFOLD_CHAIN)
+#undef PREFOLD_CHAIN
+  }
+  return 32;
+}
 __attribute__((target("avx512bw"))) int byte_loop_avx512() {
   const __m512i ones = _mm512_set1_epi8(1);
 #define PREFOLD_CHAIN(n) __m512i chain##n = ones;
@@ -138,6 +152,7 @@ double measure_multiply_add_flops(std::string_view isa, Precision precision, Thr
 #if defined(__x86_64__)
   const bool fast = precision == Precision::kFast;
   if (isa == "avx2") loop = fast ? &byte_loop_avx2 : &fma_loop_avx2;
+  if (isa == "avxvnni") loop = fast ? &byte_loop_avxvnni : &fma_loop_avx2;
   if (isa == "avx512") loop = fast ? &byte_loop_avx512 : &fma_loop_avx512;
   if (isa == "avx512vnni") loop = fast ? &byte_loop_avx512vnni : &fma_loop_avx512;
   if (isa != "scalar") fmas = kFmaSteps * kChains;

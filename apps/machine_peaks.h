@@ -15,9 +15,9 @@ struct MachinePeaks {
   double expanded_weights_per_s = 0.0;  // all threads, of one weight type, from cache
 };
 
-// With Precision::kFast the FMA peak becomes that of byte products: vpdpbusd on avx512vnni,
-// vpmaddubsw with vpaddw on avx2 and avx512; scalar has none and keeps the FMA.
-// isa as CpuKernels::isa. Each takes a few milliseconds and returns the best of several runs.
+// With Precision::kFast the FMA peak becomes that of byte products: vpdpbusd on avx512vnni and
+// avxvnni, vpmaddubsw with vpaddw on avx2 and avx512; scalar has none and keeps the FMA. isa as
+// CpuKernels::isa. Each takes a few milliseconds and returns the best of several runs.
 double measure_multiply_add_flops(std::string_view isa, Precision precision, ThreadPool& pool);
 double measure_read_bytes_per_s(ThreadPool& pool);
 double measure_expanded_weights_per_s(const Device& device, TensorType type);

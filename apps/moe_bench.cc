@@ -129,7 +129,7 @@ void run(const Options& options) {
 int moe_bench(int argc, char** argv) {
   Options options;
   CLI::App app("Times a layer of experts with its rows grouped by expert and row by row.");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512, avx512vnni or auto");
+  app.add_option("--isa", options.isa, "scalar, avx2, avxvnni, avx512, avx512vnni or auto");
   app.add_option("--precision", options.precision, "exact or fast")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
           {"exact", Precision::kExact}, {"fast", Precision::kFast}}));

@@ -12,7 +12,7 @@ namespace prefold {
 namespace {
 
 #if defined(__x86_64__)
-constexpr std::string_view kCompiledIsas = "scalar avx2 avx512 avx512vnni";
+constexpr std::string_view kCompiledIsas = "scalar avx2 avxvnni avx512 avx512vnni";
 #else
 constexpr std::string_view kCompiledIsas = "scalar";
 #endif

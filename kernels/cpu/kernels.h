@@ -15,7 +15,7 @@
 namespace prefold {
 
 struct CpuKernels {
-  std::string_view isa;  // "scalar", "avx2", "avx512", "avx512vnni"
+  std::string_view isa;  // "scalar", "avx2", "avxvnni", "avx512", "avx512vnni"
   const GemmKernels* gemm;
   const Int8Kernels* gemm_int8;
   const AttentionKernels* attention;

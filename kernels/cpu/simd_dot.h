@@ -105,13 +105,20 @@ inline I32x16 broadcast_i32(const int8_t* four_bytes) {
 }
 
 // A group's sum of products: DotSum<kBits, kQuads> of kQuads quads of weights below 2^kBits,
-// times the broadcast inputs. add() takes the quads by their index, in order; total() adds
-// `correction`, - 2^(kBits - 1) times the sum of the inputs, for types whose quants have an offset.
-// DotWeights is a quad in the form that add() reads, made once for all rows.
+// times the broadcast inputs. add() takes the quads by their index, in order; total() adds a
+// correction: for types whose quants have an offset, - 2^(kBits - 1) times the sum of the inputs,
+// but nothing where kOffsetTakenOff.
+// DotWeights is a quad in the form that add() reads, made once for all rows of a tile, and
+// StoredQuad one that lies in memory, made once for all rows: where kHasNegatives, the correction
+// is what add_negatives() sums over the group.
+template <int kBits>
+struct DotWeights;
+
 #if defined(__AVX512VNNI__)
 
 template <int kBits>
 struct DotWeights {
+  static constexpr bool kOffsetTakenOff = false;
   __m512i bytes;
   explicit DotWeights(U32x16 quad) : bytes(quad.v) {}
 };
@@ -124,6 +131,28 @@ struct DotSum {
   }
   inline I32x16 total() const { return {sum}; }
   inline I32x16 total(I32x16 correction) const { return {_mm512_add_epi32(sum, correction.v)}; }
+};
+
+#elif defined(__AVXVNNI__)
+
+template <int kBits>
+struct DotWeights {
+  static constexpr bool kOffsetTakenOff = false;
+  __m256i lo, hi;
+  explicit DotWeights(U32x16 quad) : lo(quad.lo), hi(quad.hi) {}
+};
+template <int kBits, int kQuads>
+struct DotSum {
+  __m256i lo, hi;
+  template <int kQuad>
+  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+    lo = _mm256_dpbusd_avx_epi32(kQuad == 0 ? _mm256_setzero_si256() : lo, w.lo, x.lo);
+    hi = _mm256_dpbusd_avx_epi32(kQuad == 0 ? _mm256_setzero_si256() : hi, w.hi, x.hi);
+  }
+  inline I32x16 total() const { return {lo, hi}; }
+  inline I32x16 total(I32x16 correction) const {
+    return {_mm256_add_epi32(lo, correction.lo), _mm256_add_epi32(hi, correction.hi)};
+  }
 };
 
 #elif defined(__AVX2__)
@@ -157,6 +186,7 @@ inline void keep_order(Bytes& sum) {
 
 template <int kBits>
 struct WeightBytes {
+  static constexpr bool kOffsetTakenOff = false;
   Bytes bytes;
   inline void set(Bytes quad) { bytes = quad; }
   inline Bytes times(Bytes x) const { return pair_sums(bytes, x); }
@@ -165,6 +195,7 @@ struct WeightBytes {
 // most 2 * 128 * 127 and fits.
 template <>
 struct WeightBytes<8> {
+  static constexpr bool kOffsetTakenOff = true;
   Bytes magnitude;
 #if defined(__AVX512F__)
   __mmask64 negative;
@@ -188,8 +219,8 @@ struct WeightBytes<8> {
 template <int kBits, int kQuads>
 struct PairedSum {
   Bytes narrow, wide;
-  template <int kQuad>
-  inline void add(const WeightBytes<kBits>& w, Bytes x) {
+  template <int kQuad, typename Weights>
+  inline void add(const Weights& w, Bytes x) {
     constexpr int kNarrowQuads = kBits == 8 ? 1 : narrow_quads(kBits);
     const Bytes products = w.times(x);
     narrow = kQuad % kNarrowQuads == 0 ? products : add_i16(narrow, products);
@@ -200,15 +231,13 @@ struct PairedSum {
       keep_order(wide);
     }
   }
-  // The 8-bit form has its offset taken off already.
-  inline Bytes total(Bytes correction) const {
-    return kBits == 8 ? wide : add_i32(wide, correction);
-  }
+  inline Bytes total(Bytes correction) const { return add_i32(wide, correction); }
 };
 
 #if defined(__AVX512F__)
 template <int kBits>
 struct DotWeights {
+  static constexpr bool kOffsetTakenOff = WeightBytes<kBits>::kOffsetTakenOff;
   WeightBytes<kBits> w;
   explicit DotWeights(U32x16 quad) { w.set(quad.v); }
 };
@@ -225,6 +254,7 @@ struct DotSum {
 #else
 template <int kBits>
 struct DotWeights {
+  static constexpr bool kOffsetTakenOff = WeightBytes<kBits>::kOffsetTakenOff;
   WeightBytes<kBits> lo, hi;
   explicit DotWeights(U32x16 quad) {
     lo.set(quad.lo);
@@ -234,8 +264,8 @@ struct DotWeights {
 template <int kBits, int kQuads>
 struct DotSum {
   PairedSum<kBits, kQuads> lo, hi;
-  template <int kQuad>
-  inline void add(const DotWeights<kBits>& w, I32x16 x) {
+  template <int kQuad, typename Weights>
+  inline void add(const Weights& w, I32x16 x) {
     lo.template add<kQuad>(w.lo, x.lo);
     hi.template add<kQuad>(w.hi, x.hi);
   }
@@ -250,6 +280,7 @@ struct DotSum {
 
 template <int kBits>
 struct DotWeights {
+  static constexpr bool kOffsetTakenOff = false;
   U32x16 quad;
   explicit DotWeights(U32x16 q) : quad(q) {}
 };
@@ -275,6 +306,55 @@ struct DotSum {
   }
 };
 
+#endif
+
+template <int kBits>
+struct StoredQuad {
+  static constexpr int32_t kBytes = 64;
+  static constexpr bool kHasNegatives = false;
+  static inline void store(std::byte* p, U32x16 quad) { store_u32(p, quad); }
+  static inline DotWeights<kBits> load(const std::byte* p) {
+    return DotWeights<kBits>(load_u32(p));
+  }
+};
+
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
+// 8 bits: vpsignb competes with the products for execution units, exclusive or does not. The
+// complement of x is - x - 1, so that a product with a negative weight is short of the weight's
+// magnitude. A pair is at least - 2 * 128 * 128 and fits.
+struct MaskedBytes {
+  Bytes magnitude, mask;
+  inline Bytes times(Bytes x) const { return pair_sums(magnitude, _mm256_xor_si256(x, mask)); }
+};
+struct MaskedWeights {
+  MaskedBytes lo, hi;
+};
+template <>
+struct StoredQuad<8> {
+  static constexpr int32_t kBytes = 128;
+  static constexpr bool kHasNegatives = true;
+
+  static inline void store(std::byte* p, U32x16 quad) {
+    const DotWeights<8> signed_weights(quad);
+    store_u32(p, {signed_weights.lo.magnitude, signed_weights.hi.magnitude});
+    const Bytes zero = _mm256_setzero_si256();
+    store_u32(p + 64, {_mm256_cmpgt_epi8(zero, signed_weights.lo.w),
+                       _mm256_cmpgt_epi8(zero, signed_weights.hi.w)});
+  }
+  static inline MaskedWeights load(const std::byte* p) {
+    const U32x16 magnitude = load_u32(p), mask = load_u32(p + 64);
+    return {{magnitude.lo, mask.lo}, {magnitude.hi, mask.hi}};
+  }
+  // sums + the magnitudes of each column's negative weights.
+  static inline U32x16 add_negatives(U32x16 sums, const std::byte* quad) {
+    const MaskedWeights w = load(quad);
+    const Bytes minus_one = _mm256_set1_epi16(-1);
+    const auto add = [&](Bytes sum, const MaskedBytes& bytes) {
+      return add_i32(sum, _mm256_madd_epi16(pair_sums(bytes.magnitude, bytes.mask), minus_one));
+    };
+    return {add(sums.lo, w.lo), add(sums.hi, w.hi)};
+  }
+};
 #endif
 
 }  // namespace prefold::KERNEL_ISA

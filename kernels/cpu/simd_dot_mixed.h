@@ -45,6 +45,27 @@ inline I32x16 add_dot(I32x16 sum, const SharedQuad<false>& x, const ColumnQuads<
   return sum;
 }
 
+#elif defined(__AVXVNNI__)
+
+template <bool kSigned>
+struct ColumnQuads {
+  __m256i lo, hi;
+  explicit ColumnQuads(U32x16 quads) : lo(quads.lo), hi(quads.hi) {}
+};
+template <bool kSigned>
+struct SharedQuad {
+  __m256i bytes;
+  explicit SharedQuad(const void* p) : bytes(_mm256_set1_epi32(load_quad(p))) {}
+};
+inline I32x16 add_dot(I32x16 sum, const SharedQuad<true>& x, const ColumnQuads<false>& w) {
+  return {_mm256_dpbusd_avx_epi32(sum.lo, w.lo, x.bytes),
+          _mm256_dpbusd_avx_epi32(sum.hi, w.hi, x.bytes)};
+}
+inline I32x16 add_dot(I32x16 sum, const SharedQuad<false>& x, const ColumnQuads<true>& w) {
+  return {_mm256_dpbusd_avx_epi32(sum.lo, x.bytes, w.lo),
+          _mm256_dpbusd_avx_epi32(sum.hi, x.bytes, w.hi)};
+}
+
 #elif defined(__AVX2__)
 
 // vpmaddubsw saturates, as bytes have up to 8 bits here: even and odd ones are widened to 16 bits.
