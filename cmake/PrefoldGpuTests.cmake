@@ -67,16 +67,18 @@ function(prefold_gpu_test)
     ENVIRONMENT "PREFOLD_CACHE=${PROJECT_BINARY_DIR}/test-cache")
 endfunction()
 
-# prefold_gpu_tests(MODULE DEPS targets...): builds tests/MODULE/*_test.cc into one program
+# prefold_gpu_tests(MODULE [JOBS] DEPS targets...): builds tests/MODULE/*_test.cc into one program
 # test_MODULE and registers the entries of each file, MODULE/<file> and its variants. The names of
 # the cases decide where they run: every file has one or more with [smoke] (the small set for each
-# compute capability); those with [full] are left to the full matrix.
+# compute capability); those with [full] are left to the full matrix. JOBS: the tests run whole jobs,
+# of kernels that have tests of their own; other orders of warps get the small set.
 function(prefold_gpu_tests module)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "JOBS" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${module}/*_test.cc)
   add_executable(test_${module} ${PROJECT_SOURCE_DIR}/tests/test_main.cc ${sources})
   target_include_directories(test_${module} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(test_${module} PRIVATE ${ARG_DEPS} doctest::doctest)
+  target_compile_options(test_${module} PRIVATE $<$<CONFIG:Release>:-O1>)  # compiles faster
   if(TARGET cuda_emulator)
     add_dependencies(test_${module} cuda_emulator)  # nothing that CMake would see on its own
   endif()
@@ -86,11 +88,15 @@ function(prefold_gpu_tests module)
     set(all test_${module} --source-file=*/${file}.cc)
     set(base ${all} --test-case-exclude=*[full]*)
     set(smoke ${all} --test-case=*[smoke]*)
+    set(reordered ${base})
+    if(ARG_JOBS)
+      set(reordered ${smoke})
+    endif()
     prefold_gpu_test(NAME ${name} COMMAND ${base})
     prefold_gpu_test(NAME ${name}.races COMMAND ${base} EMULATOR CUDAEMU_RACECHECK=1 SECONDS 1200)
     prefold_gpu_test(NAME ${name}.uninitialised COMMAND ${base} EMULATOR CUDAEMU_INITCHECK=1)
-    prefold_gpu_test(NAME ${name}.reverse COMMAND ${base} EMULATOR CUDAEMU_SCHED=reverse)
-    prefold_gpu_test(NAME ${name}.random COMMAND ${base} EMULATOR CUDAEMU_SCHED=random)
+    prefold_gpu_test(NAME ${name}.reverse COMMAND ${reordered} EMULATOR CUDAEMU_SCHED=reverse)
+    prefold_gpu_test(NAME ${name}.random COMMAND ${reordered} EMULATOR CUDAEMU_SCHED=random)
     foreach(cc 75 90)
       prefold_gpu_test(NAME ${name}.sm_${cc} COMMAND ${smoke} EMULATOR CUDAEMU_CC=${cc})
       prefold_gpu_test(NAME ${name}.sm_${cc}.full COMMAND ${all} EMULATOR CUDAEMU_CC=${cc} FULL

@@ -2,7 +2,6 @@
 // and against themselves however the work is batched.
 #include <array>
 
-#include "kernels/cpu/kernels.h"
 #include "oracle.h"
 
 using namespace prefold;
@@ -90,9 +89,9 @@ void check_schedules(const JobFolder& folder, RunOptions base) {
   options = base;
   options.shared_attention = false;
   CHECK(folder.answers(options) == expected);
-  for (const CpuKernels* kernels : available_cpu_kernels()) {
+  for (const std::string& isa : job_instruction_sets()) {
     options = base;
-    options.cpu_isa = kernels->isa;
+    options.cpu_isa = isa;
     CHECK(folder.answers(options) == expected);
   }
 }

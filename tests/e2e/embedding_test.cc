@@ -1,6 +1,5 @@
 // Embedding lines against transformers, and their bits however the work is batched.
 #include "embedding_fixture.h"
-#include "kernels/cpu/kernels.h"
 #include "oracle.h"
 
 using namespace prefold;
@@ -89,8 +88,8 @@ TEST_CASE("an embedding has the same bits however the work is batched, among oth
     check_same([&](RunOptions& o) {
       o.kv_memory_bytes = resolve(base, open_model(kModel)).kv_bytes_per_block * 18;
     });
-    for (const CpuKernels* kernels : available_cpu_kernels()) {
-      check_same([&](RunOptions& o) { o.cpu_isa = kernels->isa; });
+    for (const std::string& isa : job_instruction_sets()) {
+      check_same([&](RunOptions& o) { o.cpu_isa = isa; });
     }
   }
 }

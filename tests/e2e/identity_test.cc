@@ -1,6 +1,5 @@
 // The same answers, to the bit, however the work is batched (docs/architecture.md, I6).
 #include "job_fixture.h"
-#include "kernels/cpu/kernels.h"
 #include "model/model_file.h"
 #include "varied_requests.h"
 
@@ -19,11 +18,8 @@ RunOptions options_for(const std::string& model) {
 
 // The plain kernels take minutes on a model of real size; tiny ones cover them.
 std::vector<std::string> instruction_sets(const std::string& model) {
-  std::vector<std::string> names;
-  for (const CpuKernels* kernels : available_cpu_kernels()) {
-    const bool is_tiny = model.find("tiny") != std::string::npos;
-    if (is_tiny || kernels->isa != "scalar") names.emplace_back(kernels->isa);
-  }
+  std::vector<std::string> names = job_instruction_sets();
+  if (model.find("tiny") == std::string::npos) std::erase(names, "scalar");
   return names;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/kernels.h"
 #include "run/run_job.h"
 
 namespace prefold {
@@ -60,6 +61,18 @@ class JobFolder {
  private:
   std::string path_;
 };
+
+// The instruction sets to try whole jobs with. With sanitizers, where the plain kernels are
+// compiled unoptimised and a job of them takes minutes, these are left to tests/kernels and
+// tests/ops.
+inline std::vector<std::string> job_instruction_sets() {
+  std::vector<std::string> names;
+  for (const CpuKernels* kernels : available_cpu_kernels()) names.emplace_back(kernels->isa);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  if (names.size() > 1) std::erase(names, "scalar");
+#endif
+  return names;
+}
 
 // The default model's path, from the environment; tests that need it are skipped without.
 inline const char* test_model() { return std::getenv("PREFOLD_TEST_MODEL"); }

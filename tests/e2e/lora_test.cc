@@ -1,6 +1,5 @@
 // Adapters (scripts/make_lora_oracle.py): against PEFT, in both formats and on models of both, and
 // against themselves however the work is batched.
-#include "kernels/cpu/kernels.h"
 #include "lora_fixture.h"
 #include "oracle.h"
 
@@ -84,9 +83,9 @@ void check_schedules(const AdaptedModel& model, const RunOptions& base) {
   options.shared_attention = false;
   options.max_num_batched_tokens = 33;
   CHECK(folder.answers(options) == expected);
-  for (const CpuKernels* kernels : available_cpu_kernels()) {
+  for (const std::string& isa : job_instruction_sets()) {
     options = base;
-    options.cpu_isa = kernels->isa;
+    options.cpu_isa = isa;
     CHECK(folder.answers(options) == expected);
   }
 }

@@ -50,7 +50,8 @@ TEST_CASE(
       o.threads = 2;
       o.max_num_batched_tokens = 1024;
     });
-    check_same([](RunOptions& o) { o.cpu_isa = "scalar"; });
-    check_same([](RunOptions& o) { o.cpu_isa = "avx2"; });
+    for (const std::string& isa : job_instruction_sets()) {
+      check_same([&](RunOptions& o) { o.cpu_isa = isa; });
+    }
   }
 }
