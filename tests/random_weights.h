@@ -53,12 +53,6 @@ inline ScaleOffsets scale_offsets(TensorType type) {
   }
 }
 
-// Whether the byte behind the scale is a zero point, 16 at most.
-inline bool has_zero_point(TensorType type) {
-  return type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
-         type == TensorType::kInt4_128;
-}
-
 inline std::vector<std::byte> random_stored(TensorType type, int64_t n_elements,
                                             std::mt19937& rng) {
   const TensorTypeTraits& traits = traits_of(type);

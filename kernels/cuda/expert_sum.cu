@@ -14,20 +14,26 @@ __device__ void add(float weight, float4 y, float4& acc) {
   acc.w = __fmaf_rn(weight, y.w, acc.w);
 }
 
-// blockIdx.x is the row.
+// blockIdx.x is the row. Its places and weights are read once a warp, by a lane each.
 template <class T>
 __global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ ExpertSumArgs args) {
+  constexpr unsigned kAllLanes = 0xffffffffu;
+  const int lane = static_cast<int>(threadIdx.x % 32);
   const int col = 4 * static_cast<int>(blockIdx.y * kThreads + threadIdx.x);
-  if (col >= args.n_cols) return;
+  const bool has_col = col < args.n_cols;
   const int64_t row = blockIdx.x;
-  const int32_t* places = args.places + row * args.n_used;
-  const float* weights = args.weights + row * args.n_used;
+  const bool has_use = lane < args.n_used;
+  const int32_t lane_place = has_use ? args.places[row * args.n_used + lane] : 0;
+  const float lane_weight = has_use ? args.weights[row * args.n_used + lane] : 0.0f;
   const T* expert_out = static_cast<const T*>(args.expert_out) + col;
   float4 acc = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 4
   for (int i = 0; i < args.n_used; ++i) {
-    add(weights[i], load4(expert_out + places[i] * args.expert_stride), acc);
+    const int32_t place = __shfl_sync(kAllLanes, lane_place, i);
+    const float weight = __shfl_sync(kAllLanes, lane_weight, i);
+    if (has_col) add(weight, load4(expert_out + place * args.expert_stride), acc);
   }
+  if (!has_col) return;
   float* out = args.out + row * args.out_stride + col;
   if (args.has_shared) {
     const float weight =
@@ -41,6 +47,7 @@ __global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ E
 
 cudaError_t launch_expert_sum(const ExpertSumArgs& args, cudaStream_t stream) {
   if (args.n_rows == 0) return cudaSuccess;
+  if (args.n_used > 32) return cudaErrorInvalidValue;
   const dim3 grid(static_cast<unsigned>(args.n_rows),
                   static_cast<unsigned>((args.n_cols + 4 * kThreads - 1) / (4 * kThreads)));
   switch (args.type) {

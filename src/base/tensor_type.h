@@ -42,6 +42,12 @@ struct TensorTypeTraits {
 const TensorTypeTraits* find_tensor_type(int64_t gguf_number);
 const TensorTypeTraits& traits_of(TensorType type);
 
+// Of a type whose groups have a zero, at most 16, instead of a minimum.
+constexpr bool has_zero_point(TensorType type) {
+  return type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
+         type == TensorType::kInt4_128;
+}
+
 // Stored bytes of n_elements (a multiple of block_elements).
 inline int64_t stored_bytes(const TensorTypeTraits& traits, int64_t n_elements) {
   return n_elements / traits.block_elements * traits.block_bytes;

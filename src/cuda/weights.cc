@@ -85,11 +85,6 @@ bool pack_dense_strip(const MatrixLayout& layout, const Strip& strip, std::byte*
 // What must be added to a type's quants to make them unsigned, taken back by the minimum.
 int32_t unsigned_offset(TensorType type) { return type == TensorType::kQ4_0 ? 8 : 0; }
 
-bool has_zeros(TensorType type) {
-  return type == TensorType::kInt4_32 || type == TensorType::kInt4_64 ||
-         type == TensorType::kInt4_128;
-}
-
 // The scale (and minimum) of a group of 32 and its quants into their places of a unit. `group`: the
 // group's elements, of output g of the unit. False if a scale or minimum does not fit f16, here and
 // below.
@@ -103,7 +98,7 @@ bool pack_w4_group(TensorType type, const reference::Quantised* group, int32_t g
   }
   const float scale = group[0].scale;
   put_float(FloatType::kF16, scale, scales);
-  if (has_zeros(type)) {  // the minimum is minus scale times zero, exactly
+  if (has_zero_point(type)) {  // the minimum is minus scale times zero, exactly
     const bool is_number = std::isfinite(scale) && scale != 0.0f;
     const auto zero = static_cast<int32_t>(is_number ? -group[0].minimum / scale : 0.0f);
     const uint16_t bits = zero_bits(zero);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "plan/request.h"
+#include "plan/result.h"
 
 namespace prefold {
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "plan/request.h"
+#include "plan/result.h"
 
 namespace prefold {
 

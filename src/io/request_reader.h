@@ -11,6 +11,7 @@
 #include "io/fingerprint.h"
 #include "io/line_source.h"
 #include "plan/request.h"
+#include "plan/result.h"
 
 namespace prefold {
 

@@ -8,6 +8,7 @@
 
 #include "io/request_reader.h"
 #include "plan/request.h"
+#include "plan/result.h"
 
 namespace prefold {
 

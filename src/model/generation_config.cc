@@ -1,6 +1,7 @@
 #include "model/generation_config.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace prefold {
 namespace {

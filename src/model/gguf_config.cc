@@ -1,347 +1,24 @@
 #include "model/gguf_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 
 #include "base/error.h"
+#include "model/gguf_features.h"
+#include "model/gguf_keys.h"
 #include "model/model_limits.h"
 #include "model/model_tensors.h"
 
 namespace prefold {
 namespace {
 
-constexpr double kMostScale = 1e6;
-
-// Keys of one architecture, "llama.block_count".
-class ArchitectureKeys {
- public:
-  ArchitectureKeys(const GgufMetadata& metadata, std::string_view architecture)
-      : metadata_(metadata), architecture_(architecture) {}
-
-  const GgufMetadata& metadata() const { return metadata_; }
-  std::string_view path() const { return metadata_.path; }
-  std::string full(std::string_view name) const {
-    return fmt::format("{}.{}", architecture_, name);
-  }
-
-  std::optional<int32_t> integer(std::string_view name, int64_t least, int64_t most) const {
-    const auto value = find_int(metadata_, full(name), least, most);
-    if (!value) return std::nullopt;
-    return static_cast<int32_t>(*value);
-  }
-  int32_t size(std::string_view name, int64_t most) const {
-    return static_cast<int32_t>(require_int(metadata_, full(name), 1, most));
-  }
-  std::optional<double> number(std::string_view name, double least, double most) const {
-    return find_number(metadata_, full(name), least, most);
-  }
-  // A scale, or 1 where there is none or it is zero, which stands for none.
-  float scale(std::string_view name) const {
-    const double value = number(name, 0.0, kMostScale).value_or(1.0);
-    return static_cast<float>(value == 0.0 ? 1.0 : value);
-  }
-  bool flag(std::string_view name, bool by_default) const {
-    return find_bool(metadata_, full(name)).value_or(by_default);
-  }
-  [[noreturn]] void refuse(std::string_view name, std::string_view value,
-                           std::string_view why) const {
-    throw FormatError(fmt::format("{}: \"{}\" is {}; {}", path(), full(name), value, why));
-  }
-
- private:
-  const GgufMetadata& metadata_;
-  std::string_view architecture_;
-};
-
 using Tensors = std::vector<StoredTensor>;
-using FeaturesFn = void (*)(const ArchitectureKeys& keys, const Tensors& tensors,
-                            ModelConfig& config);
-
-struct Architecture {
-  std::string_view name;
-  RopeKind rope = RopeKind::kHalf;
-  FeaturesFn read_features = nullptr;
-  // Names of keys that change the forward pass which it reads, of those that most do not have.
-  std::vector<std::string_view> features = {};
-  bool has_rope = true;
-  double default_theta = 10000.0;
-};
-
-void layer_norms(ModelConfig& config) { config.norm_kind = NormKind::kLayer; }
-
-void all_layers_moe(ModelConfig& config) {
-  for (LayerConfig& layer : config.layers) layer.is_moe = true;
-}
-
-void read_moe(const ArchitectureKeys& keys, ModelConfig& config, bool normalise) {
-  config.moe.n_experts = keys.size("expert_count", kMaxExperts);
-  config.moe.n_used = keys.size("expert_used_count", kMaxExperts);
-  config.moe.ffn_size =
-      keys.integer("expert_feed_forward_length", 1, kMaxFfn).value_or(config.ffn_size);
-  config.moe.normalise_weights = normalise;
-  all_layers_moe(config);
-}
-
-// Which layers have a window: as a flag for each or a period says, else by the architecture's
-// period, whose last layer sees everything.
-std::vector<bool> sliding_layers(const ArchitectureKeys& keys, const ModelConfig& config,
-                                 int32_t period) {
-  constexpr std::string_view kName = "attention.sliding_window_pattern";
-  std::vector<bool> sliding(static_cast<size_t>(config.n_layers));
-  const std::string key = keys.full(kName);
-  const auto& entries = *keys.metadata().entries;
-  const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const GgufEntry& entry) { return entry.key == key; });
-  if (found != entries.end() && found->type == GgufType::kArray) {
-    const GgufArray& flags = *find_array(keys.metadata(), key, {GgufType::kBool});
-    if (flags.count != sliding.size()) {
-      keys.refuse(kName, fmt::format("an array of {}", flags.count),
-                  fmt::format("wanted a bool for each of {} layers", sliding.size()));
-    }
-    for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = flags.bytes[i] != std::byte{0};
-    return sliding;
-  }
-  const int32_t n = keys.integer(kName, 1, kMaxLayers).value_or(period);
-  for (int32_t i = 0; i < config.n_layers; ++i) {
-    sliding[static_cast<size_t>(i)] = i % n != n - 1;
-  }
-  return sliding;
-}
-
-template <typename IsSliding>
-void set_windows(ModelConfig& config, int32_t window, IsSliding is_sliding) {
-  for (int32_t i = 0; i < config.n_layers; ++i) {
-    config.layers[static_cast<size_t>(i)].window = is_sliding(i) ? window : 0;
-  }
-}
-
-int32_t read_window(const ArchitectureKeys& keys, int32_t by_default) {
-  return keys.integer("attention.sliding_window", 0, kMaxContext).value_or(by_default);
-}
-
-// ---- the architectures ----
-
-void llama(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  if (keys.integer("expert_count", 0, kMaxExperts).value_or(0) > 0) read_moe(keys, config, true);
-}
-
-void qwen2(const ArchitectureKeys&, const Tensors&, ModelConfig&) {}
-
-void qwen2moe(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
-  read_moe(keys, config, false);
-  config.moe.has_shared_gate = true;
-  const auto shared = keys.integer("expert_shared_feed_forward_length", 1, kMaxFfn);
-  const StoredTensor* up = find_tensor(tensors, "blk.0.ffn_up_shexp.weight");
-  const int64_t stored = up != nullptr ? std::min(up->shape.front(), kMaxFfn) : config.ffn_size;
-  config.moe.shared_ffn_size = shared.value_or(static_cast<int32_t>(stored));
-}
-
-void qwen3(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  config.qk_norm = QkNorm::kHead;
-}
-
-void qwen3moe(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  read_moe(keys, config, true);
-  config.qk_norm = QkNorm::kHead;
-}
-
-void gemma(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  config.activation = Activation::kGeluTanh;
-  config.embedding_scale = static_cast<float>(std::sqrt(double(config.hidden_size)));
-}
-
-// Gemma's largest models, known by their depth, scale attention by the embedding's share of a head;
-// most files have no key that says so.
-void gemma_post_norms(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config,
-                      int32_t layers_of_27b) {
-  gemma(keys, tensors, config);
-  config.has_post_norm = true;
-  const bool says_scale = keys.number("attention.scale", 0.0, kMostScale).value_or(0.0) != 0.0;
-  if (config.n_layers != layers_of_27b || says_scale) return;
-  config.attention_scale =
-      static_cast<float>(1.0 / std::sqrt(double(config.hidden_size) / config.n_heads));
-}
-
-float read_softcap(const ArchitectureKeys& keys, std::string_view name, double by_default) {
-  return static_cast<float>(keys.number(name, 0.0, kMostScale).value_or(by_default));
-}
-
-void gemma2(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
-  gemma_post_norms(keys, tensors, config, 46);
-  config.attention_softcap = read_softcap(keys, "attn_logit_softcapping", 50.0);
-  config.logit_softcap = read_softcap(keys, "final_logit_softcapping", 30.0);
-  const std::vector<bool> sliding = sliding_layers(keys, config, 2);
-  set_windows(config, read_window(keys, 4096),
-              [&](int32_t i) { return sliding[static_cast<size_t>(i)]; });
-}
-
-void gemma3(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
-  gemma_post_norms(keys, tensors, config, 62);
-  config.qk_norm = QkNorm::kHead;
-  config.logit_softcap = read_softcap(keys, "final_logit_softcapping", 0.0);
-  const std::vector<bool> sliding = sliding_layers(keys, config, 6);
-  set_windows(config, read_window(keys, 0),
-              [&](int32_t i) { return sliding[static_cast<size_t>(i)]; });
-  RopeConfig local;  // never scaled
-  local.kind = config.ropes[0].kind;
-  local.rotary_dim = config.ropes[0].rotary_dim;
-  local.theta = keys.number("rope.freq_base_swa", 1.001, 1e12).value_or(10000.0);
-  config.ropes.push_back(local);
-  for (size_t i = 0; i < config.layers.size(); ++i) config.layers[i].rope_idx = sliding[i] ? 1 : 0;
-}
-
-void phi2(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.has_gate = false;
-  config.activation = Activation::kGeluTanh;
-  config.is_parallel = true;
-}
-
-void phi3(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  set_windows(config, read_window(keys, 0), [](int32_t) { return true; });
-}
-
-// Every fourth layer is not told positions; no key says so.
-void smollm3(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  for (int32_t i = 0; i < config.n_layers; ++i) {
-    config.layers[static_cast<size_t>(i)].rope_idx = (i + 1) % 4 != 0 ? 0 : -1;
-  }
-}
-
-void granite(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  config.embedding_scale = keys.scale("embedding_scale");
-  config.residual_scale = keys.scale("residual_scale");
-  config.logit_scale = 1.0f / keys.scale("logit_scale");
-}
-
-void olmo(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.qkv_clip =
-      static_cast<float>(keys.number("attention.clamp_kqv", 0.0, kMostScale).value_or(0.0));
-}
-
-void olmo2(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  config.has_pre_norm = false;
-  config.has_post_norm = true;
-  config.qk_norm = QkNorm::kRow;
-}
-
-void olmoe(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  read_moe(keys, config, false);
-  config.qk_norm = QkNorm::kRow;
-}
-
-void gpt2(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.has_gate = false;
-  config.activation = Activation::kGeluTanh;
-  config.has_position_embedding = true;
-}
-
-void gptneox(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.has_gate = false;
-  config.activation = Activation::kGelu;
-  config.is_parallel = keys.flag("use_parallel_residual", true);
-  config.has_parallel_norm = config.is_parallel;
-}
-
-void starcoder2(const ArchitectureKeys&, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.has_gate = false;
-  config.activation = Activation::kGeluTanh;
-}
-
-// Larger models have them; no key says so.
-void norm_each_head(const Tensors& tensors, ModelConfig& config) {
-  if (find_tensor(tensors, "blk.0.attn_q_norm.weight") == nullptr) return;
-  config.qk_norm = QkNorm::kEachHead;
-}
-
-// Its parallel form reads one norm; then there is no other.
-void stablelm(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
-  layer_norms(config);
-  config.is_parallel = keys.flag("use_parallel_residual", false);
-  if (find_tensor(tensors, "blk.0.ffn_norm.weight") == nullptr) config.is_parallel = true;
-  config.has_parallel_norm = false;
-  norm_each_head(tensors, config);
-}
-
-void command_r(const ArchitectureKeys& keys, const Tensors& tensors, ModelConfig& config) {
-  layer_norms(config);
-  config.is_parallel = true;
-  config.logit_scale = keys.scale("logit_scale");
-  norm_each_head(tensors, config);
-}
-
-// Layers with a window are rotated, those that see everything have no positions.
-void cohere2(const ArchitectureKeys& keys, const Tensors&, ModelConfig& config) {
-  layer_norms(config);
-  config.is_parallel = true;
-  config.logit_scale = keys.scale("logit_scale");
-  const std::vector<bool> sliding = sliding_layers(keys, config, 4);
-  const int32_t window = keys.size("attention.sliding_window", kMaxContext);
-  set_windows(config, window, [&](int32_t i) { return sliding[static_cast<size_t>(i)]; });
-  for (LayerConfig& layer : config.layers) layer.rope_idx = layer.window > 0 ? 0 : -1;
-}
-
-constexpr RopeKind kInterleaved = RopeKind::kInterleaved, kHalf = RopeKind::kHalf;
-
-// Converters of the interleaved ones permute the rows of q and k for pairs of neighbours.
-const std::vector<Architecture>& architectures() {
-  static const std::vector<Architecture> kAll = {
-      {"cohere2", kInterleaved, cohere2, {"attention.sliding_window", "logit_scale"}},
-      {"command-r", kInterleaved, command_r, {"logit_scale"}},
-      {"gemma", kHalf, gemma},
-      {"gemma2",
-       kHalf,
-       gemma2,
-       {"attention.sliding_window", "attn_logit_softcapping", "final_logit_softcapping"}},
-      {"gemma3",
-       kHalf,
-       gemma3,
-       {"attention.sliding_window", "final_logit_softcapping", "rope.freq_base_swa"}},
-      {"gpt2", kHalf, gpt2, {}, false},
-      {"gptneox", kHalf, gptneox, {"use_parallel_residual"}},
-      {"granite", kInterleaved, granite, {"embedding_scale", "residual_scale", "logit_scale"}},
-      {"llama", kInterleaved, llama, {"expert_count"}},
-      {"mistral3", kInterleaved, llama, {"expert_count"}},
-      {"olmo", kInterleaved, olmo, {"attention.clamp_kqv"}},
-      {"olmo2", kHalf, olmo2},
-      {"olmoe", kHalf, olmoe, {"expert_count"}},
-      {"phi2", kHalf, phi2},
-      {"phi3", kHalf, phi3, {"attention.sliding_window"}},
-      {"qwen2", kHalf, qwen2},
-      {"qwen2moe", kHalf, qwen2moe, {"expert_count"}},
-      {"qwen3", kHalf, qwen3},
-      {"qwen3moe", kHalf, qwen3moe, {"expert_count"}},
-      {"smollm3", kInterleaved, smollm3},
-      {"stablelm", kHalf, stablelm, {"use_parallel_residual"}},
-      {"starcoder2", kHalf, starcoder2},
-  };
-  return kAll;
-}
-
-const Architecture& find_architecture(const GgufMetadata& metadata) {
-  const auto name = find_string(metadata, "general.architecture");
-  std::string known;
-  for (const Architecture& architecture : architectures()) {
-    if (name == architecture.name) return architecture;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
-  }
-  if (!name) {
-    throw FormatError(fmt::format("{}: \"general.architecture\" is missing; wanted one of {}",
-                                  metadata.path, known));
-  }
-  throw FormatError(
-      fmt::format("{}: models of architecture \"{}\" are not supported; supported are {}",
-                  metadata.path, printable(*name), known));
-}
 
 // Keys that change the forward pass, in architectures that do not read them: only the neutral value
 // will do.
-void check_features(const ArchitectureKeys& keys, const Architecture& architecture) {
+void check_features(const GgufKeys& keys, const GgufArchitecture& architecture) {
   struct Feature {
     std::string_view key;
     double neutral;
@@ -380,7 +57,7 @@ void check_features(const ArchitectureKeys& keys, const Architecture& architectu
   }
 }
 
-void read_heads(const ArchitectureKeys& keys, ModelConfig& config) {
+void read_heads(const GgufKeys& keys, ModelConfig& config) {
   config.n_heads = keys.size("attention.head_count", kMaxHeads);
   config.n_kv_heads =
       keys.integer("attention.head_count_kv", 1, kMaxHeads).value_or(config.n_heads);
@@ -403,7 +80,7 @@ void read_heads(const ArchitectureKeys& keys, ModelConfig& config) {
 }
 
 // Like llama.cpp: a factor without a type is linear; scale_linear is the older name.
-void read_rope_scaling(const ArchitectureKeys& keys, RopeConfig& rope, int32_t context_length) {
+void read_rope_scaling(const GgufKeys& keys, RopeConfig& rope, int32_t context_length) {
   const std::string_view type_name = "rope.scaling.type";
   const std::string_view type =
       find_string(keys.metadata(), keys.full(type_name)).value_or("linear");
@@ -438,8 +115,7 @@ void read_rope_scaling(const ArchitectureKeys& keys, RopeConfig& rope, int32_t c
   rope.beta_slow = number("rope.scaling.yarn_beta_slow", rope.beta_slow);
 }
 
-void read_rope(const ArchitectureKeys& keys, const Architecture& architecture,
-               ModelConfig& config) {
+void read_rope(const GgufKeys& keys, const GgufArchitecture& architecture, ModelConfig& config) {
   if (!architecture.has_rope) {
     for (LayerConfig& layer : config.layers) layer.rope_idx = -1;
     return;
@@ -469,7 +145,7 @@ int32_t read_vocab_size(std::string_view path, const Tensors& tensors) {
   return static_cast<int32_t>(vocab_size);
 }
 
-float read_norm_eps(const ArchitectureKeys& keys, NormKind kind) {
+float read_norm_eps(const GgufKeys& keys, NormKind kind) {
   const std::string_view name =
       kind == NormKind::kRms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
   const auto eps = keys.number(name, 0.0, 1.0);
@@ -480,8 +156,8 @@ float read_norm_eps(const ArchitectureKeys& keys, NormKind kind) {
 }  // namespace
 
 ModelConfig read_gguf_config(const GgufMetadata& metadata, const Tensors& tensors) {
-  const Architecture& architecture = find_architecture(metadata);
-  const ArchitectureKeys keys(metadata, architecture.name);
+  const GgufArchitecture& architecture = find_gguf_architecture(metadata);
+  const GgufKeys keys(metadata, architecture.name);
   check_features(keys, architecture);
   ModelConfig config;
   config.architecture = architecture.name;

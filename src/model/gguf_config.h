@@ -1,5 +1,5 @@
-// What GGUF metadata says of the model: an architecture is a row of a table and a function that
-// fills in its features, under llama.cpp's names.
+// What GGUF metadata says of the model: sizes, heads and positions, which all architectures have,
+// and the features of its own (gguf_features.h).
 #pragma once
 
 #include <string>

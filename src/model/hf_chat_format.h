@@ -2,7 +2,7 @@
 // from_pretrained finds them.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "tokenizer/chat_format.h"

@@ -1,6 +1,7 @@
 #include "model/load_hf.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
 #include <utility>

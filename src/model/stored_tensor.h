@@ -59,8 +59,9 @@ struct StoredTensor {
   TensorTransform transform = TensorTransform::kNone;
   int64_t run_rows = 0;
   int64_t stride_rows = 0;
-  std::shared_ptr<const Int4Source> int4;                  // of kInt4
-  std::shared_ptr<const std::vector<StoredPlace>> places;  // of kStacked, the first is its own
+  std::shared_ptr<const Int4Source> int4 = nullptr;  // of kInt4
+  // Of kStacked, the first is its own.
+  std::shared_ptr<const std::vector<StoredPlace>> places = nullptr;
 };
 
 // The product of the shape; of a parsed tensor it cannot overflow.

@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "plan/request.h"
+#include "plan/request_params.h"
 
 namespace prefold {
 

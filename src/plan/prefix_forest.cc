@@ -1,6 +1,7 @@
 #include "plan/prefix_forest.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <queue>
 #include <utility>
 #include <vector>

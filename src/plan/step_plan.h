@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "plan/request.h"
+#include "plan/request_params.h"
 #include "plan/row_span.h"
 
 namespace prefold {

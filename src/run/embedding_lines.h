@@ -5,7 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
-#include "plan/request.h"
+#include "plan/result.h"
 #include "run/prepared_job.h"
 
 namespace prefold {

@@ -10,7 +10,7 @@
 #include "model/model_file.h"
 #include "ops/attention.h"
 #include "ops/device.h"
-#include "plan/request.h"
+#include "plan/request_params.h"
 #include "report/note.h"
 
 namespace prefold {

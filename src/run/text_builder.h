@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/result.h"
 #include "plan/step_plan.h"
 #include "tokenizer/tokenizer.h"
 

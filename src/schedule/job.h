@@ -11,7 +11,7 @@
 #include "plan/parameter_sets.h"
 #include "plan/prefix_tree.h"
 #include "plan/prompt_store.h"
-#include "plan/request.h"
+#include "plan/request_params.h"
 
 namespace prefold {
 

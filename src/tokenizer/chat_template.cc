@@ -1,6 +1,7 @@
 #include "tokenizer/chat_template.h"
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>

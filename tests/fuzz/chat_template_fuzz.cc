@@ -1,5 +1,6 @@
 // Chat templates: compiled and rendered over a few conversations.
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/error.h"

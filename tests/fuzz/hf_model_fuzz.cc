@@ -1,6 +1,7 @@
 // A Hugging Face model: config.json up to the first zero byte, then model.safetensors. What opens
 // is read, tensor by tensor.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/error.h"

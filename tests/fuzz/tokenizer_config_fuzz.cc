@@ -1,5 +1,8 @@
 // tokenizer_config.json: where a Hugging Face model's chat templates and special tokens come from.
 #include "base/error.h"
+
+#include <nlohmann/json.hpp>
+
 #include "fuzz/fuzz_target.h"
 #include "model/hf_chat_format.h"
 #include "tokenizer/chat_templates.h"

@@ -1,6 +1,7 @@
 #include "model/generation_config.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 

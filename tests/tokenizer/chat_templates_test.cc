@@ -1,6 +1,7 @@
 #include "tokenizer/chat_templates.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
