@@ -92,8 +92,8 @@ int32_t PreparedJob::next_with_same_answer(int32_t request) const {
 LineParts parts_of_line(const PreparedJob& prepared, int32_t request) {
   if (prepared.parameters_of(request).kind != LineKind::kOpenAiEmbedding) return {request, 1};
   const std::vector<int32_t>& lines = prepared.line_of;
-  const auto parts = std::ranges::equal_range(lines, lines[request]);
-  return {static_cast<int32_t>(parts.begin() - lines.begin()), static_cast<int32_t>(parts.size())};
+  const auto [first, end] = std::equal_range(lines.begin(), lines.end(), lines[request]);
+  return {static_cast<int32_t>(first - lines.begin()), static_cast<int32_t>(end - first)};
 }
 
 KeptLine kept_line(const PreparedJob& prepared, int32_t request) {

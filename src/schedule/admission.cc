@@ -122,7 +122,7 @@ void Scheduler::fill_with_whole_nodes(int32_t place, StepPlan& plan, TokenBudget
 bool Scheduler::slots_suffice(int32_t node) const {
   const int64_t n_open = n_admitted_ - n_ended_;
   return nodes_[node].computed_before || n_open == 0 ||
-         n_open + std::ssize(sequences_of(node)) <= limits_.n_slots;
+         n_open + sequences_of(node).size() <= limits_.n_slots;
 }
 
 // False if the node's blocks do not fit, or its sequences' slots.
@@ -152,7 +152,7 @@ bool Scheduler::start_node(int32_t node_idx, int32_t last_end, StepPlan& plan) {
     ++nodes_[base].n_dependents;
   } else {
     CHECK(base == tree_node.parent);
-    n_admitted_ += static_cast<int32_t>(sequences_of(node_idx).size());
+    n_admitted_ += sequences_of(node_idx).size();
   }
   CHECK(node.started == kNone);
   node.started = started_nodes_.take();

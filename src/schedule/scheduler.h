@@ -24,7 +24,6 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <ranges>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +38,32 @@
 #include "schedule/token_budget.h"
 
 namespace prefold {
+
+// Consecutive sequences, for range-based loops (Clang 14 cannot use libstdc++'s iota_view).
+class SequenceRange {
+ public:
+  class Iterator {
+   public:
+    explicit Iterator(int32_t sequence) : sequence_(sequence) {}
+    int32_t operator*() const { return sequence_; }
+    Iterator& operator++() {
+      ++sequence_;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    int32_t sequence_;
+  };
+
+  SequenceRange(int32_t first, int32_t end) : first_(first), end_(end) {}
+  Iterator begin() const { return Iterator(first_); }
+  Iterator end() const { return Iterator(end_); }
+  int32_t size() const { return end_ - first_; }
+
+ private:
+  int32_t first_, end_;
+};
 
 // Who is told what came out of a step.
 class StepSink {
@@ -237,7 +262,7 @@ class Scheduler {
   const StartedNode& started_node(int32_t node) const {
     return started_nodes_[nodes_[node].started];
   }
-  std::ranges::iota_view<int32_t, int32_t> sequences_of(int32_t node) const {
+  SequenceRange sequences_of(int32_t node) const {
     return {first_by_node_[node], first_by_node_[node + 1]};
   }
   TokenSpan tokens_of(int32_t node) const;

@@ -116,7 +116,7 @@ std::string options(const std::vector<ReportData>& runs) {
   }
   for (const auto& [name, value] : runs[1].options) {
     const auto row = std::find_if(rows.begin() + 1, rows.end(),
-                                  [&](const auto& cells) { return cells[0] == name; });
+                                  [&key = name](const auto& cells) { return cells[0] == key; });
     if (row == rows.end()) {
       rows.push_back({name, "", value});
     } else {
