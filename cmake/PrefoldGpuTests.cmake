@@ -75,10 +75,7 @@ endfunction()
 function(prefold_gpu_tests module)
   cmake_parse_arguments(ARG "JOBS" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${module}/*_test.cc)
-  add_executable(test_${module} ${PROJECT_SOURCE_DIR}/tests/test_main.cc ${sources})
-  target_include_directories(test_${module} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_link_libraries(test_${module} PRIVATE ${ARG_DEPS} doctest::doctest)
-  target_compile_options(test_${module} PRIVATE $<$<CONFIG:Release>:-O1>)  # compiles faster
+  prefold_test_program(${module} SOURCES ${sources} DEPS ${ARG_DEPS})
   if(TARGET cuda_emulator)
     add_dependencies(test_${module} cuda_emulator)  # nothing that CMake would see on its own
   endif()

@@ -16,15 +16,10 @@ function(prefold_module name)
   target_link_libraries(${name} ${scope} ${ARG_DEPS})
 endfunction()
 
-# prefold_tests(MODULE DEPS targets...): builds tests/MODULE/*_test.cc into one program test_MODULE
-# and registers one ctest entry per file, named MODULE/file, run from the root of the sources.
-function(prefold_tests module)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${module}/*_test.cc)
-  if(NOT sources)
-    return()
-  endif()
-  add_executable(test_${module} ${PROJECT_SOURCE_DIR}/tests/test_main.cc ${sources})
+# prefold_test_program(MODULE SOURCES files... DEPS targets...): the program test_MODULE of doctest.
+function(prefold_test_program module)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(test_${module} ${PROJECT_SOURCE_DIR}/tests/test_main.cc ${ARG_SOURCES})
   target_include_directories(test_${module} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(test_${module} PRIVATE ${ARG_DEPS} doctest::doctest)
   # Tests compile much faster like that; what takes time in them is in the libraries.
@@ -33,6 +28,17 @@ function(prefold_tests module)
   else()
     target_compile_options(test_${module} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
+endfunction()
+
+# prefold_tests(MODULE DEPS targets...): builds tests/MODULE/*_test.cc into one program test_MODULE
+# and registers one ctest entry per file, named MODULE/file, run from the root of the sources.
+function(prefold_tests module)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${module}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  prefold_test_program(${module} SOURCES ${sources} DEPS ${ARG_DEPS})
   foreach(source ${sources})
     get_filename_component(file ${source} NAME_WE)
     add_test(NAME ${module}/${file}

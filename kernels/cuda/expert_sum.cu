@@ -1,11 +1,13 @@
 #include "kernels/cuda/expert_sum.h"
 
+#include "kernels/cuda/expert_routes.h"
 #include "kernels/cuda/float_vec.cuh"
 
 namespace prefold::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+static_assert(kMostUsedExperts <= 32);  // a lane each
 
 __device__ void add(float weight, float4 y, float4& acc) {
   acc.x = __fmaf_rn(weight, y.x, acc.x);
@@ -47,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ E
 
 cudaError_t launch_expert_sum(const ExpertSumArgs& args, cudaStream_t stream) {
   if (args.n_rows == 0) return cudaSuccess;
-  if (args.n_used > 32) return cudaErrorInvalidValue;
+  if (args.n_used > kMostUsedExperts) return cudaErrorInvalidValue;
   const dim3 grid(static_cast<unsigned>(args.n_rows),
                   static_cast<unsigned>((args.n_cols + 4 * kThreads - 1) / (4 * kThreads)));
   switch (args.type) {

@@ -24,7 +24,7 @@ struct ExpertSumArgs {
   float* out = nullptr;  // (n_rows, n_cols)
   int64_t out_stride = 0;
   int32_t n_rows = 0;  // 0: nothing is launched
-  int32_t n_used = 0;  // at most 32
+  int32_t n_used = 0;  // at most kMostUsedExperts (expert_routes.h)
   int32_t n_cols = 0;  // a multiple of 8
 };
 

@@ -74,7 +74,7 @@ void read_heads(const GgufKeys& keys, ModelConfig& config) {
     keys.refuse("attention.value_length", std::to_string(*value_length),
                 fmt::format("wanted {}, the length of a key", config.head_dim));
   }
-  const double scale = keys.number("attention.scale", 0.0, kMostScale).value_or(0.0);
+  const double scale = keys.number("attention.scale", 0.0, kMaxScale).value_or(0.0);
   config.attention_scale =
       static_cast<float>(scale != 0.0 ? scale : 1.0 / std::sqrt(double(config.head_dim)));
 }

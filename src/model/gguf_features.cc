@@ -99,14 +99,14 @@ void gemma_post_norms(const GgufKeys& keys, const Tensors& tensors, ModelConfig&
                       int32_t layers_of_27b) {
   gemma(keys, tensors, config);
   config.has_post_norm = true;
-  const bool says_scale = keys.number("attention.scale", 0.0, kMostScale).value_or(0.0) != 0.0;
+  const bool says_scale = keys.number("attention.scale", 0.0, kMaxScale).value_or(0.0) != 0.0;
   if (config.n_layers != layers_of_27b || says_scale) return;
   config.attention_scale =
       static_cast<float>(1.0 / std::sqrt(double(config.hidden_size) / config.n_heads));
 }
 
 float read_softcap(const GgufKeys& keys, std::string_view name, double by_default) {
-  return static_cast<float>(keys.number(name, 0.0, kMostScale).value_or(by_default));
+  return static_cast<float>(keys.number(name, 0.0, kMaxScale).value_or(by_default));
 }
 
 void gemma2(const GgufKeys& keys, const Tensors& tensors, ModelConfig& config) {
@@ -160,7 +160,7 @@ void granite(const GgufKeys& keys, const Tensors&, ModelConfig& config) {
 void olmo(const GgufKeys& keys, const Tensors&, ModelConfig& config) {
   layer_norms(config);
   config.qkv_clip =
-      static_cast<float>(keys.number("attention.clamp_kqv", 0.0, kMostScale).value_or(0.0));
+      static_cast<float>(keys.number("attention.clamp_kqv", 0.0, kMaxScale).value_or(0.0));
 }
 
 void olmo2(const GgufKeys&, const Tensors&, ModelConfig& config) {

@@ -10,11 +10,9 @@
 
 #include "base/error.h"
 #include "model/gguf_metadata.h"
+#include "model/model_limits.h"
 
 namespace prefold {
-
-// Most of a number by which something is multiplied.
-inline constexpr double kMostScale = 1e6;
 
 // Lookups by the name behind the architecture's. Each returns nothing for an absent key, unless it
 // says otherwise, and throws FormatError naming key, value and what was wanted.
@@ -42,7 +40,7 @@ class GgufKeys {
   }
   // A scale, or 1 where there is none or it is zero, which stands for none.
   float scale(std::string_view name) const {
-    const double value = number(name, 0.0, kMostScale).value_or(1.0);
+    const double value = number(name, 0.0, kMaxScale).value_or(1.0);
     return static_cast<float>(value == 0.0 ? 1.0 : value);
   }
   bool flag(std::string_view name, bool by_default) const {

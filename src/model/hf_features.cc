@@ -11,14 +11,12 @@
 namespace prefold {
 namespace {
 
-constexpr double kMostScale = 1e6;
-
 double number_or(const JsonObject& json, std::string_view key, double by_default, double least,
                  double most) {
   return json.find_number(key, least, most).value_or(by_default);
 }
 float scale_or(const JsonObject& json, std::string_view key, double by_default) {
-  return static_cast<float>(number_or(json, key, by_default, 1e-6, kMostScale));
+  return static_cast<float>(number_or(json, key, by_default, 1e-6, kMaxScale));
 }
 int32_t int_or(const JsonObject& json, std::string_view key, int64_t by_default, int64_t least,
                int64_t most) {
@@ -230,14 +228,14 @@ void gemma2_like(const JsonObject& json, HfModel& model) {
   ModelConfig& config = model.config;
   config.has_post_norm = true;
   config.attention_scale = static_cast<float>(
-      1.0 / std::sqrt(number_or(json, "query_pre_attn_scalar", 256, 1e-3, kMostScale)));
+      1.0 / std::sqrt(number_or(json, "query_pre_attn_scalar", 256, 1e-3, kMaxScale)));
   leave_aside(json, {"hidden_act"});
   gemma_like(json, model);
 }
 
 float read_softcap(const JsonObject& json, std::string_view key, double by_default) {
   if (!json.has(key)) return static_cast<float>(by_default);
-  return static_cast<float>(json.find_number(key, 1e-3, kMostScale).value_or(0.0));
+  return static_cast<float>(json.find_number(key, 1e-3, kMaxScale).value_or(0.0));
 }
 
 void gemma2(const JsonObject& json, HfModel& model) {
@@ -302,12 +300,12 @@ void granite(const JsonObject& json, HfModel& model) {
   config.residual_scale = scale_or(json, "residual_multiplier", 1.0);
   config.attention_scale = scale_or(json, "attention_multiplier", 1.0);
   config.logit_scale =
-      static_cast<float>(1.0 / number_or(json, "logits_scaling", 1.0, 1e-6, kMostScale));
+      static_cast<float>(1.0 / number_or(json, "logits_scaling", 1.0, 1e-6, kMaxScale));
   read_llama_biases(json, model);
 }
 
 float read_clip(const JsonObject& json) {
-  return static_cast<float>(number_or(json, "clip_qkv", 0.0, 0.0, kMostScale));
+  return static_cast<float>(number_or(json, "clip_qkv", 0.0, 0.0, kMaxScale));
 }
 
 void olmo(const JsonObject& json, HfModel& model) {

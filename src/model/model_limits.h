@@ -17,6 +17,7 @@ inline constexpr int64_t kMaxFfn = 1 << 20;
 inline constexpr int64_t kMaxVocab = 1 << 24;
 inline constexpr int64_t kMaxContext = 1 << 26;
 inline constexpr int64_t kMaxExperts = 4096;
+inline constexpr double kMaxScale = 1e6;  // of what something is multiplied by
 
 // Heads that share KV heads evenly and have an even size, experts no more than there are, a rope
 // for each layer that wants one. Throws FormatError naming `path`.

@@ -62,12 +62,16 @@ class JobFolder {
   std::string path_;
 };
 
-// The instruction sets to try whole jobs with. With sanitizers, where the plain kernels are
-// compiled unoptimised and a job of them takes minutes, these are left to tests/kernels and
-// tests/ops.
-inline std::vector<std::string> job_instruction_sets() {
+inline std::vector<std::string> instruction_sets() {
   std::vector<std::string> names;
   for (const CpuKernels* kernels : available_cpu_kernels()) names.emplace_back(kernels->isa);
+  return names;
+}
+
+// Those to try jobs of every model with. With sanitizers the plain kernels, the only ones that have
+// them, are compiled unoptimised, and jobs take minutes: identity_test.cc has some.
+inline std::vector<std::string> job_instruction_sets() {
+  std::vector<std::string> names = instruction_sets();
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   if (names.size() > 1) std::erase(names, "scalar");
 #endif
