@@ -12,10 +12,11 @@ constexpr double kPositionBytes = 2.0 * 2.0 * kKvHeads * kHeadDim;  // K and V o
 constexpr double kRowBytes = 2.0 * 2.0 * kHeads * kHeadDim;         // q and out
 constexpr double kPairFlops = 2.0 * 2.0 * kHeads * kHeadDim;        // of a row and a position
 
-// Sequences with one shared prefix of whole blocks; each has n_rows rows at the end of its n_own
-// positions.
+// Sequences in groups with a shared prefix of whole blocks; each has n_rows rows at the end of its
+// n_own positions.
 struct Step {
-  int32_t n_sequences = 1;
+  int32_t n_groups = 1;
+  int32_t n_sequences = 1;  // of a group
   int32_t n_shared = 0;
   int32_t n_own = 0;
   int32_t n_rows = 1;
@@ -33,7 +34,8 @@ StepTables make_tables(const Step& step) {
   const int32_t n_shared = step.n_shared / kKvBlockTokens;
   const int32_t n_own = (step.n_own + kKvBlockTokens - 1) / kKvBlockTokens;
   StepTables tables;
-  for (int32_t s = 0; s < step.n_sequences; ++s) {
+  for (int32_t s = 0; s < step.n_groups * step.n_sequences; ++s) {
+    const int32_t group = s / step.n_sequences;
     RowSpan span;
     span.first_row = s * step.n_rows;
     span.n_rows = step.n_rows;
@@ -41,15 +43,18 @@ StepTables make_tables(const Step& step) {
     span.first_block = static_cast<int32_t>(tables.block_ids.size());
     span.n_blocks = n_shared + n_own;
     tables.spans.push_back(span);
-    for (int32_t block = 0; block < n_shared; ++block) tables.block_ids.push_back(block);
+    for (int32_t block = 0; block < n_shared; ++block)
+      tables.block_ids.push_back(group * n_shared + block);
     for (int32_t block = 0; block < n_own; ++block)
-      tables.block_ids.push_back(n_shared + s * n_own + block);
+      tables.block_ids.push_back(step.n_groups * n_shared + s * n_own + block);
     for (int32_t row = 0; row < step.n_rows; ++row)
       tables.positions.push_back(span.first_position + row);
   }
-  if (n_shared > 0 && step.n_sequences > 1)
-    tables.segments.push_back({0, n_shared, 0, step.n_sequences});
-  tables.n_blocks = n_shared + step.n_sequences * n_own;
+  if (n_shared > 0 && step.n_sequences > 1) {
+    for (int32_t group = 0; group < step.n_groups; ++group)
+      tables.segments.push_back({0, n_shared, group * step.n_sequences, step.n_sequences});
+  }
+  tables.n_blocks = step.n_groups * (n_shared + step.n_sequences * n_own);
   return tables;
 }
 
@@ -103,10 +108,10 @@ CaseWork attention_case(CaseMemory& memory, const Step& step) {
   plan_into(memory, tables, args);
   check_launch("attention", prepare_attention(args.type, kHeadDim, args.max_shared_bytes));
 
+  const double n_positions = step.n_groups * (step.n_shared + 1.0 * step.n_sequences * step.n_own);
   double n_pairs = 0.0;
   for (const int32_t position : tables.positions) n_pairs += position + 1;
-  return {.bytes =
-              kPositionBytes * (step.n_shared + step.n_sequences * step.n_own) + kRowBytes * n_rows,
+  return {.bytes = kPositionBytes * n_positions + kRowBytes * n_rows,
           .flops = kPairFlops * n_pairs,
           .launch = [args](cudaStream_t stream) {
             check_launch("attention", launch_attention(args, stream));
@@ -126,7 +131,10 @@ std::vector<CudaCase> attention_cases() {
       {"attention.prefill", make({.n_own = 2048, .n_rows = 256})},
       // 16 sequences that decode behind a shared prefix of 2048, each with 128 of its own.
       {"attention.shared", make({.n_sequences = 16, .n_shared = 2048, .n_own = 128})},
-      // The same without sharing.
+      // Eight such groups.
+      {"attention.groups",
+       make({.n_groups = 8, .n_sequences = 16, .n_shared = 2048, .n_own = 128})},
+      // 16 sequences as long without sharing.
       {"attention.decode", make({.n_sequences = 16, .n_own = 2048 + 128})},
       // One sequence that decodes alone.
       {"attention.lone", make({.n_own = 8192})},

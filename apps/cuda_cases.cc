@@ -1,5 +1,7 @@
 #include "apps/cuda_cases.h"
 
+#include <numeric>
+
 #include "cuda/sampler.h"
 #include "kernels/cuda/embed.h"
 #include "kernels/cuda/gated.h"
@@ -132,13 +134,15 @@ struct Tokens {
   SamplingArgs sampling;
 };
 
-Tokens make_tokens(CaseMemory& memory, int32_t n_items, const SamplerSlot& slot,
-                   bool wants_logprob) {
+Tokens make_tokens(CaseMemory& memory, int32_t n_items, const SamplerSlot& slot, bool wants_logprob,
+                   int32_t n_top = 0) {
   std::vector<TokenItem> items(n_items);
   std::vector<SamplerSlot> slots(n_items, slot);
   for (int32_t i = 0; i < n_items; ++i) {
     items[i].slot = i;
     items[i].wants_logprob = wants_logprob;
+    items[i].first_top = i * n_top;
+    items[i].n_top = static_cast<uint8_t>(n_top);
     slots[i].key = static_cast<uint64_t>(i);
   }
   Tokens tokens;
@@ -153,7 +157,7 @@ Tokens make_tokens(CaseMemory& memory, int32_t n_items, const SamplerSlot& slot,
   tokens.sampling.slots = memory.upload(slots);
   tokens.sampling.last_tokens = memory.unwritten<int32_t>(n_items);
   tokens.sampling.item_results = memory.unwritten<TokenResult>(n_items);
-  tokens.sampling.top_results = memory.unwritten<TokenResult>(n_items);
+  tokens.sampling.top_results = memory.unwritten<TokenResult>(size_t(n_items) * n_top);
   tokens.sampling.draws = memory.unwritten<DrawState>(n_items);
   tokens.sampling.candidates =
       memory.unwritten<uint64_t>(static_cast<size_t>(n_items) * kMaxCandidates);
@@ -200,6 +204,40 @@ CaseWork top_p_case(CaseMemory& memory, int32_t n_items, int32_t top_k) {
   return sampling_case(memory, n_items, slot, true, 3);
 }
 
+// The best token, then the list in two looks that the cache may serve.
+CaseWork top_tokens_case(CaseMemory& memory) {
+  constexpr int32_t kItems = 64, kTop = 5;
+  const Tokens tokens = make_tokens(memory, kItems, {}, true, kTop);
+  return {.bytes = 4.0 * 2 * kItems * kVocab, .launch = [tokens](cudaStream_t stream) {
+            check_launch("logits_parts", launch_logits_parts(tokens.parts, stream));
+            check_launch("top_tokens", launch_top_tokens(tokens.sampling, stream));
+          }};
+}
+
+// Penalties on the tokens of prompts.
+CaseWork changes_case(CaseMemory& memory) {
+  constexpr int32_t kItems = 64, kPages = 8, kChanges = kPages * kChangePage;
+  SamplerSlot slot;
+  slot.frequency_penalty = 0.5f;
+  slot.n_changes = slot.max_changes = kChanges;
+  Tokens tokens = make_tokens(memory, kItems, slot, false);
+  std::vector<LogitChange> changes(size_t{kItems} * kChanges);
+  for (size_t i = 0; i < changes.size(); ++i) {
+    changes[i].id = static_cast<int32_t>(i % kChanges * 7919 % kVocab);
+    changes[i].flags = LogitChange::kPenalized | 1u;
+  }
+  std::vector<int32_t> pages(size_t{kItems} * kPages);
+  std::iota(pages.begin(), pages.end(), 0);
+  tokens.sampling.pool.changes = memory.upload(changes);
+  tokens.sampling.pool.pages = memory.upload(pages);
+  tokens.sampling.pool.pages_per_slot = kPages;
+  constexpr double kChangeBytes =
+      sizeof(LogitChange) + sizeof(LogitChange::raw) + 2 * sizeof(float);
+  return {.bytes = kChangeBytes * kItems * kChanges, .launch = [tokens](cudaStream_t stream) {
+            check_launch("change_logits", launch_change_logits(tokens.sampling, stream));
+          }};
+}
+
 }  // namespace
 
 uint16_t* CaseMemory::halves(size_t n) {
@@ -242,7 +280,9 @@ std::vector<CudaCase> cuda_cases() {
       {"sample.greedy", greedy_case},
       {"sample.top_k", [](CaseMemory& memory) { return top_p_case(memory, 64, 50); }},
       {"sample.top_p", [](CaseMemory& memory) { return top_p_case(memory, 64, 0); }},
-      {"sample.top_p.1", [](CaseMemory& memory) { return top_p_case(memory, 1, 0); }}};
+      {"sample.top_p.1", [](CaseMemory& memory) { return top_p_case(memory, 1, 0); }},
+      {"sample.top_tokens", top_tokens_case},
+      {"sample.changes", changes_case}};
   for (CudaCase& item : expert_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : attention_cases()) cases.push_back(std::move(item));
   for (CudaCase& item : gemm_cases()) cases.push_back(std::move(item));

@@ -28,9 +28,9 @@ CaseWork route_case(CaseMemory& memory) {
 
 // Every expert has as many rows.
 GroupRowsArgs make_groups(CaseMemory& memory, int32_t n_rows, int32_t tile_rows) {
-  const size_t n_places = size_t(n_rows) * kUsed;
-  std::vector<int32_t> experts(n_places);
-  for (size_t i = 0; i < n_places; ++i) {
+  const size_t n_entries = size_t(n_rows) * kUsed;
+  std::vector<int32_t> experts(n_entries);
+  for (size_t i = 0; i < n_entries; ++i) {
     const size_t row = i / kUsed, first = row * kUsed % kExperts;
     experts[i] = static_cast<int32_t>(first + i % kUsed);
   }
@@ -41,8 +41,8 @@ GroupRowsArgs make_groups(CaseMemory& memory, int32_t n_rows, int32_t tile_rows)
   args.n_experts = kExperts;
   args.tile_rows = tile_rows;
   args.counts = memory.unwritten<int32_t>(kExperts);
-  args.rows = memory.unwritten<int32_t>(n_places);
-  args.places = memory.unwritten<int32_t>(n_places);
+  args.entries = memory.unwritten<int32_t>(n_entries);
+  args.rows = memory.unwritten<int32_t>(n_entries);
   args.tiles = memory.unwritten<ExpertTile>(most_expert_tiles(n_rows, kUsed, kExperts, tile_rows));
   args.n_tiles = memory.unwritten<int32_t>(1);
   return args;
@@ -68,7 +68,7 @@ CaseWork gate_up_case(CaseMemory& memory, GemmTile tile, int32_t n_rows) {
   args.tile = tile;
   args.x = memory.halves(size_t(n_rows) * kExpertHidden);
   args.x_stride = kExpertHidden;
-  args.rows = groups.rows;
+  args.x_rows = groups.rows;
   args.experts.first.format = WeightFormat::kW4;
   args.experts.first.n_in = kExpertHidden;
   args.experts.first.n_out = kOut;
@@ -78,6 +78,7 @@ CaseWork gate_up_case(CaseMemory& memory, GemmTile tile, int32_t n_rows) {
   args.experts.n_bytes = kBytes;
   args.out = memory.unwritten<uint16_t>(size_t(n_rows) * kUsed * kOut);
   args.out_stride = kOut;
+  args.out_rows = groups.entries;
   args.tiles = groups.tiles;
   args.n_tiles = groups.n_tiles;
   args.max_tiles = most_expert_tiles(n_rows, kUsed, kExperts, expert_tile_rows(tile));
@@ -90,12 +91,9 @@ CaseWork gate_up_case(CaseMemory& memory, GemmTile tile, int32_t n_rows) {
 
 CaseWork sum_case(CaseMemory& memory) {
   constexpr int32_t kRows = 256;
-  const GroupRowsArgs groups = make_groups(memory, kRows, 64);
-  check_launch("group_rows", launch_group_rows(groups, nullptr));
   ExpertSumArgs args;
   args.expert_out = memory.halves(size_t{kRows} * kUsed * kExpertHidden);
   args.expert_stride = args.out_stride = kExpertHidden;
-  args.places = groups.places;
   args.weights = memory.floats(size_t{kRows} * kUsed);
   args.out = memory.unwritten<float>(size_t{kRows} * kExpertHidden);
   args.n_rows = kRows;

@@ -175,6 +175,7 @@ class PlainModel {
       }
     }
   }
+  void keep_wanted_rows() {}  // the logits of all are looked at
   void rope_and_append(int32_t layer_idx, Rows q, Rows k, Rows) {
     const int32_t rope_idx = config_.layers[static_cast<size_t>(layer_idx)].rope_idx;
     if (rope_idx < 0) return;

@@ -27,10 +27,11 @@ struct ExpertGemmArgs {
   GemmTile tile = GemmTile::k16x64;  // kF16, kBf16: k16x64, k64x64 or k128x128; kF32: k64x64
   const void* x = nullptr;           // rows of experts.first.n_in, 16-byte aligned
   int64_t x_stride = 0;              // in elements, a multiple of 8
-  const int32_t* rows = nullptr;     // by place: its row of x; null: place p reads row p
+  const int32_t* x_rows = nullptr;   // by place: the row of x that it reads
   DeviceExperts experts = {};
-  void* out = nullptr;                // by place: n_out values, 16-byte aligned; not x
+  void* out = nullptr;                // rows of n_out values, 16-byte aligned; not x
   int64_t out_stride = 0;             // in elements, a multiple of 8
+  const int32_t* out_rows = nullptr;  // by place: the row of out that it writes
   const ExpertTile* tiles = nullptr;  // of at most the rows of `tile`
   const int32_t* n_tiles = nullptr;   // device memory
   int32_t max_tiles = 0;              // blocks past n_tiles end at once; 0: nothing is launched

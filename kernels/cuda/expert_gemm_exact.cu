@@ -8,10 +8,11 @@ template <WeightFormat kFormat>
 __global__ void __launch_bounds__(exact::kThreads)
     expert_gemm_exact_kernel(const __grid_constant__ ExpertGemmArgs args) {
   if (static_cast<int>(blockIdx.x) >= *args.n_tiles) return;
-  const auto [gemm, first, rows] = product_of_tile<GemmExactArgs, float>(args);
+  const TileProduct<GemmExactArgs> product = product_of_tile<GemmExactArgs, float>(args);
   exact::multiply_tile<kFormat, true>(
-      gemm, {static_cast<const float*>(args.x), args.x_stride, first, gemm.n_rows, rows}, 0,
-      blockIdx.y * exact::kTile);
+      product.gemm,
+      {static_cast<const float*>(args.x), args.x_stride, 0, product.gemm.n_rows, product.x_rows}, 0,
+      blockIdx.y * exact::kTile, [&](int row) { return product.out_rows[row]; });
 }
 
 template <WeightFormat kFormat>

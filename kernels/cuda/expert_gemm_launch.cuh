@@ -15,16 +15,15 @@ class RowCopier : private StageCopier<kThreads, kRows, kRowChunks, true> {
   using Base::kAll;
   using Base::zero_absent;
 
-  // rows: of the first n_rows rows; null: first, first + 1, ... row_bytes: from one to the next.
+  // rows: which they are, n_rows of them. row_bytes: from one of x to the next.
   __device__ __forceinline__ RowCopier(const void* x, int64_t row_bytes, const int32_t* rows,
-                                       int first, int step, int n_rows)
+                                       int step, int n_rows)
       : Base(x, 0, step, n_rows, kAll) {
     static_assert(kThreads % kRowChunks == 0);
 #pragma unroll
     for (int i = 0; i < Base::kCount; ++i) {
       const int row = (threadIdx.x + i * kThreads) / kRowChunks;
-      const int at = row >= n_rows ? 0 : rows != nullptr ? rows[row] : first + row;
-      offsets_[i] = at * static_cast<int>(row_bytes / 16);
+      offsets_[i] = row < n_rows ? rows[row] * static_cast<int>(row_bytes / 16) : 0;
     }
   }
 
@@ -43,13 +42,13 @@ class RowCopier : private StageCopier<kThreads, kRows, kRowChunks, true> {
   int offsets_[Base::kCount];  // of the thread's rows, in 16 bytes
 };
 
-// The product of a block's tile: its rows, and the matrix of their expert. Gemm: GemmArgs, or
-// GemmExactArgs.
+// The product of a block's tile: how many rows, the matrix of their expert, and which rows of x and
+// out. Gemm: GemmArgs, or GemmExactArgs.
 template <class Gemm>
 struct TileProduct {
   Gemm gemm;
-  int first_place;
-  const int32_t* rows;  // as ExpertGemmArgs::rows, from first_place on
+  const int32_t* x_rows;
+  const int32_t* out_rows;
 };
 
 template <class Gemm, class T>
@@ -62,9 +61,9 @@ __device__ TileProduct<Gemm> product_of_tile(const ExpertGemmArgs& args) {
   gemm.linear.weight = args.experts.first;
   gemm.linear.weight.values = static_cast<const char*>(args.experts.first.values) + skipped;
   gemm.linear.weight.scales = static_cast<const char*>(args.experts.first.scales) + skipped;
-  gemm.out = static_cast<T*>(args.out) + first * args.out_stride;
+  gemm.out = static_cast<T*>(args.out);
   gemm.out_stride = args.out_stride;
-  return {gemm, first, args.rows == nullptr ? nullptr : args.rows + first};
+  return {gemm, args.x_rows + first, args.out_rows + first};
 }
 
 template <class T, WeightFormat kFormat, class Shape>
@@ -80,9 +79,10 @@ __global__ void __launch_bounds__(Shape::kThreads)
     extern __shared__ __align__(128) char shared[];
     using Stage = GemmStage<Shape, kFormat>;
     using Rows = RowCopier<Shape::kThreads, Shape::kRows, Stage::kRowBytes / 16>;
-    const auto [gemm, first, rows] = product_of_tile<GemmArgs, T>(args);
-    GemmBlock<T, kFormat, Shape>(gemm, 0, blockIdx.y * Shape::kOutputs, shared)
-        .run(Rows(args.x, args.x_stride * 2, rows, first, Shape::kK * 2, gemm.n_rows));
+    const TileProduct<GemmArgs> product = product_of_tile<GemmArgs, T>(args);
+    GemmBlock<T, kFormat, Shape>(product.gemm, 0, blockIdx.y * Shape::kOutputs, shared)
+        .run(Rows(args.x, args.x_stride * 2, product.x_rows, Shape::kK * 2, product.gemm.n_rows),
+             [&](int row) { return product.out_rows[row]; });
   } else {
     __trap();
   }

@@ -21,6 +21,11 @@ __device__ uint32_t order_of(float logit) {
   return bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
 }
 
+// The logit again, but for the sign of zero and NaN's bits.
+__device__ float logit_of(uint32_t order) {
+  return __uint_as_float(order >> 31 != 0 ? order & 0x7fffffffu : ~order);
+}
+
 __device__ uint64_t warp_max(uint64_t x) {
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) {
@@ -37,14 +42,10 @@ __device__ T warp_sum(T x) {
   return x;
 }
 
-// Lane i has the row's experts i, i + 32, ... and, once it is taken, the i-th best.
-__global__ void __launch_bounds__(kThreads)
-    route_experts(const __grid_constant__ RouteExpertsArgs args) {
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (row >= args.n_rows) return;
+// By a warp: lane i has the row's experts i, i + 32, ... and, once it is taken, the i-th best.
+__device__ void route_row(const RouteExpertsArgs& args, const float* logits, int32_t* experts,
+                          float* weights) {
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const float* logits = args.logits + row * args.stride;
-
   float logit[kLaneExperts];
   uint64_t rank[kLaneExperts];  // 0: no such expert, or taken; a lower expert is better
 #pragma unroll
@@ -55,7 +56,7 @@ __global__ void __launch_bounds__(kThreads)
     rank[i] =
         exists ? static_cast<uint64_t>(order_of(logit[i])) << 32 | (kMostExperts - expert) : 0;
   }
-  int expert = kMostExperts;  // that this lane has taken
+  uint64_t taken = 0;  // by this lane
   for (int i = 0; i < args.n_used; ++i) {
     uint64_t best = 0;
 #pragma unroll
@@ -63,10 +64,11 @@ __global__ void __launch_bounds__(kThreads)
     best = warp_max(best);
 #pragma unroll
     for (int k = 0; k < kLaneExperts; ++k) rank[k] = rank[k] == best ? 0 : rank[k];
-    if (lane == i) expert = kMostExperts - static_cast<int>(best & 0xffffffffu);
+    if (lane == i) taken = best;
   }
   const bool has_taken = lane < args.n_used;
-  const float taken_logit = has_taken ? logits[expert] : 0.0f;
+  const int expert = kMostExperts - static_cast<int>(taken & 0xffffffffu);
+  const float taken_logit = logit_of(static_cast<uint32_t>(taken >> 32));
   const float max = __shfl_sync(kAllLanes, taken_logit, 0);
   float sum = 0.0f;
 #pragma unroll
@@ -87,8 +89,28 @@ __global__ void __launch_bounds__(kThreads)
     weight /= taken_sum;
   }
   if (!has_taken) return;
-  args.experts[row * args.n_used + place] = expert;
-  args.weights[row * args.n_used + place] = weight;
+  experts[place] = expert;
+  weights[place] = weight;
+}
+
+// What the rows of a block take is written together, as whole sectors.
+__global__ void __launch_bounds__(kThreads)
+    route_experts(const __grid_constant__ RouteExpertsArgs args) {
+  __shared__ int32_t experts[kWarps * kMostUsedExperts];
+  __shared__ float weights[kWarps * kMostUsedExperts];
+  const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kWarps;
+  const int n_rows = static_cast<int>(min(int64_t{kWarps}, args.n_rows - first_row));
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  if (warp < n_rows) {
+    const int first = warp * args.n_used;
+    route_row(args, args.logits + (first_row + warp) * args.stride, experts + first,
+              weights + first);
+  }
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < n_rows * args.n_used; i += kThreads) {
+    args.experts[first_row * args.n_used + i] = experts[i];
+    args.weights[first_row * args.n_used + i] = weights[i];
+  }
 }
 
 // Bit k: the thread's k-th of the four entries from `first` on is of this expert.
@@ -130,12 +152,16 @@ __global__ void __launch_bounds__(kGroupThreads)
 __global__ void __launch_bounds__(kGroupThreads)
     group_rows(const __grid_constant__ GroupRowsArgs args) {
   __shared__ int sums[kGroupWarps];
+  __shared__ int own_count;
+  __shared__ int32_t found[kGroupStep];  // this expert's entries of a step of the walk, in order
   static_assert(kGroupThreads >= kMostExperts);
   const int expert = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   const int tile_rows = args.tile_rows;
-  const int count = args.counts[expert];
-  const int count_before = thread < expert ? args.counts[thread] : 0;
+  const int count_of_thread = thread < args.n_experts ? args.counts[thread] : 0;
+  if (thread == expert) own_count = count_of_thread;
+  const int count_before = thread < expert ? count_of_thread : 0;
   const int first_place = block_sum(count_before, sums);
+  const int count = own_count;
   const int first_tile = block_sum((count_before + tile_rows - 1) / tile_rows, sums);
   const int n_tiles = (count + tile_rows - 1) / tile_rows;
   if (thread == 0 && expert == args.n_experts - 1) *args.n_tiles = first_tile + n_tiles;
@@ -147,7 +173,7 @@ __global__ void __launch_bounds__(kGroupThreads)
   if (count == 0) return;
 
   const int n_entries = args.n_rows * args.n_used, lane = thread % 32, warp = thread / 32;
-  int place = first_place;  // of the next entry of this expert
+  int place = first_place;
   for (int first = 0; first < n_entries; first += kGroupStep) {
     const int mine = first + 4 * thread;
     const unsigned bits = entries_of(args.experts, n_entries, mine, expert);
@@ -159,17 +185,20 @@ __global__ void __launch_bounds__(kGroupThreads)
     }
     if (lane == 31) sums[warp] = before;
     __syncthreads();
-    int next = place + before - __popc(bits);
+    int next = before - __popc(bits), n_found = 0;
     for (int i = 0; i < kGroupWarps; ++i) {
       if (i < warp) next += sums[i];
-      place += sums[i];
+      n_found += sums[i];
     }
     for (int k = 0; k < 4; ++k) {
-      if ((bits >> k & 1) == 0) continue;
-      args.rows[next] = (mine + k) / args.n_used;
-      args.places[mine + k] = next++;
+      if ((bits >> k & 1) != 0) found[next++] = mine + k;
     }
     __syncthreads();
+    for (int i = thread; i < n_found; i += kGroupThreads) {
+      args.entries[place + i] = found[i];
+      args.rows[place + i] = found[i] / args.n_used;
+    }
+    place += n_found;
   }
 }
 

@@ -27,10 +27,10 @@ struct RouteExpertsArgs {
   int32_t* experts = nullptr;  // (n_rows, n_used), ascending in a row
   float* weights = nullptr;    // (n_rows, n_used)
 };
-// A warp a row, 256 threads a block, no shared memory.
+// A warp a row, 256 threads a block; 2 KiB of shared memory.
 [[nodiscard]] cudaError_t launch_route_experts(const RouteExpertsArgs& args, cudaStream_t stream);
 
-// Rows of one expert that a block of expert_gemm.h computes together: places [first, first +
+// What one expert has for a block of expert_gemm.h to compute together: places [first, first +
 // n_rows).
 struct alignas(16) ExpertTile {
   int32_t expert = 0;
@@ -46,7 +46,8 @@ constexpr int32_t most_expert_tiles(int32_t n_rows, int32_t n_used, int32_t n_ex
   return n_places / tile_rows + (n_places < n_experts ? n_places : n_experts);
 }
 
-// Places 0 to n_rows * n_used - 1: by expert, then by row.
+// Entry row * n_used + i is the row's i-th expert. Places 0 to n_rows * n_used - 1 hold the entries
+// by expert, then by row.
 struct GroupRowsArgs {
   const int32_t* experts = nullptr;  // (n_rows, n_used), 16-byte aligned, each below n_experts
   int32_t n_rows = 0;                // 0: nothing is launched
@@ -54,13 +55,13 @@ struct GroupRowsArgs {
   int32_t n_experts = 0;  // at most kMostExperts
   int32_t tile_rows = 0;
   int32_t* counts = nullptr;    // (n_experts), written: places of each
-  int32_t* rows = nullptr;      // by place: its row
-  int32_t* places = nullptr;    // (n_rows, n_used)
+  int32_t* entries = nullptr;   // by place
+  int32_t* rows = nullptr;      // by place: the entry's row
   ExpertTile* tiles = nullptr;  // most_expert_tiles at most
   int32_t* n_tiles = nullptr;
 };
-// Two kernels with a block of 512 threads for each expert, which reads `experts` whole; up to 64
-// bytes of shared memory.
+// Two kernels with a block of 512 threads for each expert, which reads `experts` whole; up to 8.1
+// KiB of shared memory.
 [[nodiscard]] cudaError_t launch_group_rows(const GroupRowsArgs& args, cudaStream_t stream);
 
 }  // namespace prefold::cuda

@@ -16,7 +16,7 @@ __device__ void add(float weight, float4 y, float4& acc) {
   acc.w = __fmaf_rn(weight, y.w, acc.w);
 }
 
-// blockIdx.x is the row. Its places and weights are read once a warp, by a lane each.
+// blockIdx.x is the row. Its weights are read once a warp, by a lane each.
 template <class T>
 __global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ ExpertSumArgs args) {
   constexpr unsigned kAllLanes = 0xffffffffu;
@@ -24,16 +24,14 @@ __global__ void __launch_bounds__(kThreads) expert_sum(const __grid_constant__ E
   const int col = 4 * static_cast<int>(blockIdx.y * kThreads + threadIdx.x);
   const bool has_col = col < args.n_cols;
   const int64_t row = blockIdx.x;
-  const bool has_use = lane < args.n_used;
-  const int32_t lane_place = has_use ? args.places[row * args.n_used + lane] : 0;
-  const float lane_weight = has_use ? args.weights[row * args.n_used + lane] : 0.0f;
-  const T* expert_out = static_cast<const T*>(args.expert_out) + col;
+  const int64_t first_entry = row * args.n_used;
+  const float lane_weight = lane < args.n_used ? args.weights[first_entry + lane] : 0.0f;
+  const T* y = static_cast<const T*>(args.expert_out) + first_entry * args.expert_stride + col;
   float4 acc = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 4
   for (int i = 0; i < args.n_used; ++i) {
-    const int32_t place = __shfl_sync(kAllLanes, lane_place, i);
     const float weight = __shfl_sync(kAllLanes, lane_weight, i);
-    if (has_col) add(weight, load4(expert_out + place * args.expert_stride), acc);
+    if (has_col) add(weight, load4(y + i * args.expert_stride), acc);
   }
   if (!has_col) return;
   float* out = args.out + row * args.out_stride + col;

@@ -9,15 +9,14 @@
 
 namespace prefold::cuda {
 
-// out = the chain over a row's experts, in order of expert, of acc = fma(weight, y, acc) from 0, y
-// being the expert's output at the row's place; then, if has_shared, of the old out, which the
+// out = the chain over a row's entries, in order, of acc = fma(weight, y, acc) from 0, y being what
+// the entry's expert gave; then, if has_shared, of the old out, which the
 // shared expert gave, with the weight 1 / (1 + exp(-gate)), or 1.
 struct ExpertSumArgs {
-  const void* expert_out = nullptr;  // (n_rows * n_used, n_cols) of `type`, by place
+  const void* expert_out = nullptr;  // (n_rows * n_used, n_cols) of `type`, by entry
   FloatType type = FloatType::kF16;
-  int64_t expert_stride = 0;        // elements between rows, a multiple of 8
-  const int32_t* places = nullptr;  // (n_rows, n_used), of ascending expert
-  const float* weights = nullptr;   // (n_rows, n_used)
+  int64_t expert_stride = 0;       // elements between rows, a multiple of 8
+  const float* weights = nullptr;  // (n_rows, n_used)
   bool has_shared = false;
   const float* gates = nullptr;  // of row i: gates[i * gate_stride]; null: none
   int64_t gate_stride = 0;

@@ -9,9 +9,9 @@ template <WeightFormat kFormat>
 __global__ void __launch_bounds__(exact::kThreads)
     gemm_exact_kernel(const __grid_constant__ GemmExactArgs args) {
   const int first_row = blockIdx.x * exact::kTile;
-  exact::multiply_tile<kFormat, false>(args,
-                                       {args.x, args.x_stride, first_row, args.n_rows - first_row},
-                                       first_row, blockIdx.y * exact::kTile);
+  exact::multiply_tile<kFormat, false>(
+      args, {args.x, args.x_stride, first_row, args.n_rows - first_row}, first_row,
+      blockIdx.y * exact::kTile, [](int row) { return row; });
 }
 
 template <WeightFormat kFormat>

@@ -21,7 +21,7 @@ __device__ __forceinline__ int place(int k, int i) {
   return k * kTile + (i ^ turn * 4);
 }
 
-// Rows of a row-major matrix: place i has row first + i, or rows[i].
+// Rows of a row-major matrix: place i has row first + i, or where they are gathered rows[i].
 struct Rows {
   const float* from;
   int64_t stride;
@@ -39,7 +39,7 @@ __device__ __forceinline__ void load_rows(float* to, const Rows& rows, int k) {
     const int row = i + threadIdx.x / 8;
     float4 four = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (row < rows.n_rows) {
-      const int at = kIsGathered && rows.rows != nullptr ? rows.rows[row] : rows.first + row;
+      const int at = kIsGathered ? rows.rows[row] : rows.first + row;
       four = __ldg(reinterpret_cast<const float4*>(rows.from + at * rows.stride + k + column));
     }
     to[place(column, row)] = four.x;
@@ -100,12 +100,14 @@ __device__ __forceinline__ void multiply_stage(const float* x, const float* w, A
   }
 }
 
+template <class OutRow>
 __device__ __forceinline__ void store(const GemmExactArgs& args, const Accumulators& acc,
-                                      int first_row, int first_output) {
+                                      int first_row, int first_output, const OutRow& out_row) {
 #pragma unroll
   for (int i = 0; i < kMine; ++i) {
     const int row = first_row + i / 4 * kHalf + threadIdx.x / 8 * 4 + i % 4;
     if (row >= args.n_rows) continue;
+    float* out = args.out + out_row(row) * args.out_stride;
 #pragma unroll
     for (int run = 0; run < 2; ++run) {
       const int output = first_output + run * kHalf + threadIdx.x % 8 * 4;
@@ -118,7 +120,7 @@ __device__ __forceinline__ void store(const GemmExactArgs& args, const Accumulat
       if (args.linear.bias != nullptr) {
         four = add(four, *reinterpret_cast<const float4*>(args.linear.bias + output));
       }
-      float4* at = reinterpret_cast<float4*>(args.out + row * args.out_stride + output);
+      float4* at = reinterpret_cast<float4*>(out + output);
       if (args.add_to_out) {
         const float scale = args.add_scale;
         four =
@@ -129,10 +131,12 @@ __device__ __forceinline__ void store(const GemmExactArgs& args, const Accumulat
   }
 }
 
-// Rows first_row and outputs first_output on of the product, with these rows of x.
-template <WeightFormat kFormat, bool kIsGathered>
+// Rows first_row and outputs first_output on of the product, with these rows of x; row i is row
+// out_row(i) of out.
+template <WeightFormat kFormat, bool kIsGathered, class OutRow>
 __device__ __forceinline__ void multiply_tile(const GemmExactArgs& args, const Rows& x_rows,
-                                              int first_row, int first_output) {
+                                              int first_row, int first_output,
+                                              const OutRow& out_row) {
   __shared__ __align__(16) float x[kK * kTile];
   __shared__ __align__(16) float w[kK * kTile];
   const DeviceMatrix& weight = args.linear.weight;
@@ -151,7 +155,7 @@ __device__ __forceinline__ void multiply_tile(const GemmExactArgs& args, const R
     multiply_stage(x, w, acc);
     __syncthreads();
   }
-  store(args, acc, first_row, first_output);
+  store(args, acc, first_row, first_output, out_row);
 }
 
 }  // namespace prefold::cuda::exact

@@ -46,12 +46,13 @@ class GemmBlock {
   // The tile's rows of x lie one after the other.
   __device__ __forceinline__ void run() {
     run(XCopier(static_cast<const T*>(args_.x) + first_row_ * args_.x_stride, args_.x_stride * 2,
-                Shape::kK * 2, args_.n_rows - first_row_, XCopier::kAll));
+                Shape::kK * 2, args_.n_rows - first_row_, XCopier::kAll),
+        [](int row) { return row; });
   }
 
-  // x: what copies the tile's rows, of the interface of XCopier.
-  template <class X>
-  __device__ __forceinline__ void run(X x) {
+  // x: what copies the tile's rows, of the interface of XCopier. Row i is row out_row(i) of out.
+  template <class X, class OutRow>
+  __device__ __forceinline__ void run(X x, const OutRow& out_row) {
     const DeviceMatrix& weight = args_.linear.weight;
     x.zero_absent(shared_, Stage::kBytes, Stage::kStages);
     const int n_outputs = weight.n_out - first_output_;
@@ -94,9 +95,9 @@ class GemmBlock {
       });
     }
     if (args_.output == GemmOutput::kStore) {
-      store();
+      store(out_row);
     } else {
-      store_f32();
+      store_f32(out_row);
     }
   }
 
@@ -225,19 +226,20 @@ class GemmBlock {
     return sum;
   }
 
-  __device__ __forceinline__ void store_f32() const {
+  template <class OutRow>
+  __device__ __forceinline__ void store_f32(const OutRow& out_row) const {
 #pragma unroll
     for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
       for (int half = 0; half < kHalves; ++half) {
         const int row = first_row_ + warp_row_ + i * 16 + half * 8 + lane_ / 4;
         if (row >= args_.n_rows) continue;
+        float* out = static_cast<float*>(args_.out) + out_row(row) * args_.out_stride;
 #pragma unroll
         for (int j = 0; j < kOutputTiles; ++j) {
           const int output = first_output_ + warp_output_ + j * 8 + lane_ % 4 * 2;
           if (output >= args_.linear.weight.n_out) continue;
-          float2* at = reinterpret_cast<float2*>(static_cast<float*>(args_.out) +
-                                                 row * args_.out_stride + output);
+          float2* at = reinterpret_cast<float2*>(out + output);
           float2 sum = biased(i, j, half);
           if (args_.output == GemmOutput::kAddF32) {
             sum.x = at->x + args_.add_scale * sum.x;
@@ -250,7 +252,8 @@ class GemmBlock {
   }
 
   // Through shared memory, so that whole sectors are written.
-  __device__ __forceinline__ void store() {
+  template <class OutRow>
+  __device__ __forceinline__ void store(const OutRow& out_row) {
     constexpr int kRowBytes = Shape::kOutputs * 2, kRowChunks = kRowBytes / 16;
     static_assert(Shape::kRows * kRowBytes <= Stage::kStages * Stage::kBytes);
     __syncthreads();  // no copy is under way: all have been waited for
@@ -272,8 +275,8 @@ class GemmBlock {
       const int row = idx / kRowChunks, chunk = idx % kRowChunks;
       const int output = first_output_ + chunk * 8;
       if (first_row_ + row >= args_.n_rows || output >= args_.linear.weight.n_out) continue;
-      *reinterpret_cast<uint4*>(static_cast<T*>(args_.out) + (first_row_ + row) * args_.out_stride +
-                                output) =
+      *reinterpret_cast<uint4*>(static_cast<T*>(args_.out) +
+                                out_row(first_row_ + row) * args_.out_stride + output) =
           *reinterpret_cast<const uint4*>(shared_ + swizzled<kRowBytes>(row, chunk));
     }
   }

@@ -69,7 +69,7 @@ struct alignas(16) TokenItem {
 inline constexpr int32_t kMaxTop = 20;
 inline constexpr int32_t kNoToken = -1;
 
-struct TokenResult {
+struct alignas(8) TokenResult {
   int32_t id = 0;
   float logprob = 0.0f;  // natural logarithm
 };

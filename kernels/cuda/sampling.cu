@@ -116,7 +116,9 @@ __device__ int32_t finish_draw(SelectScratch& scratch, const SamplingArgs& args,
   DrawnRow row{args.logits + item_idx * args.stride, args.n_vocab, 0, {}};
   Weights rule = draw.rule;
   if (draw.cut != Cut::kNone) {
-    row.n_candidates = args.draws[item_idx].n_candidates;
+    if (thread == 0) scratch.n_candidates = args.draws[item_idx].n_candidates;
+    __syncthreads();
+    row.n_candidates = scratch.n_candidates;
     row.cut = cut_of(draw, args.draws[item_idx]);
     const uint64_t* candidates = args.candidates + item_idx * kMaxCandidates;
     for (int i = thread; i < min(row.n_candidates, kMaxCandidates); i += kThreads) {

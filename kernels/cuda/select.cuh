@@ -88,6 +88,7 @@ struct SelectScratch {
   LaneBins<kDigits> digits;
   uint64_t sums[32];
   uint64_t candidates[kMaxCandidates];  // ranks
+  int32_t n_candidates;                 // also those there is no room for
   Place place;
 };
 

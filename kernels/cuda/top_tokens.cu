@@ -14,7 +14,6 @@ struct Shared {
   SelectScratch select;
   uint64_t amounts[kTopBins];
   uint64_t best[kMaxTop];  // ranks, in any order
-  int32_t n_candidates;
   int32_t n_best;
 };
 
@@ -29,7 +28,7 @@ __device__ uint64_t last_of_top(Shared& shared, const float* row, int32_t n_voca
       if (isfinite(logit)) fn(logit, id);
     });
   };
-  if (thread == 0) shared.n_candidates = shared.n_best = 0;
+  if (thread == 0) shared.select.n_candidates = shared.n_best = 0;
   shared.bins.clear();
   each_logit([&](float logit, int32_t) { shared.bins.add(bin_of(logit), 1); });
   __syncthreads();
@@ -43,16 +42,16 @@ __device__ uint64_t last_of_top(Shared& shared, const float* row, int32_t n_voca
 
   each_logit([&](float logit, int32_t id) {
     if (bin_of(logit) > last_bin) return;
-    const int32_t place = atomicAdd(&shared.n_candidates, 1);
+    const int32_t place = atomicAdd(&shared.select.n_candidates, 1);
     if (place < kMaxCandidates) shared.select.candidates[place] = rank_of(logit, id);
   });
   __syncthreads();
   if (found.at < 0) return 0;
   return radix_select(shared.select, n_top, [&](auto fn) {
-    if (shared.n_candidates > kMaxCandidates) {
+    if (shared.select.n_candidates > kMaxCandidates) {
       each_logit([&](float logit, int32_t id) { fn(rank_of(logit, id), 1); });
     } else {
-      for (int i = thread; i < shared.n_candidates; i += kThreads) {
+      for (int i = thread; i < shared.select.n_candidates; i += kThreads) {
         fn(shared.select.candidates[i], 1);
       }
     }
@@ -76,12 +75,12 @@ __global__ void __launch_bounds__(kThreads, 1) top_tokens(SamplingArgs args) {
     const auto take = [&](uint64_t rank) {
       if (rank >= last) shared.best[atomicAdd(&shared.n_best, 1)] = rank;
     };
-    if (shared.n_candidates > kMaxCandidates) {
+    if (shared.select.n_candidates > kMaxCandidates) {
       for_each_logit(row, 0, args.n_vocab, thread, kThreads, [&](float logit, int32_t id) {
         if (isfinite(logit)) take(rank_of(logit, id));
       });
     } else {
-      for (int i = thread; i < shared.n_candidates; i += kThreads) {
+      for (int i = thread; i < shared.select.n_candidates; i += kThreads) {
         take(shared.select.candidates[i]);
       }
     }

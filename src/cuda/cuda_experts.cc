@@ -8,9 +8,9 @@
 namespace prefold::cuda {
 namespace {
 
-// A tile of which half is used if each expert has as many of the places.
-GemmTile choose_expert_tile(FloatType type, int32_t n_places, int32_t n_experts) {
-  const int32_t n_rows = n_places / n_experts;
+// A tile of which half is used if each expert has as many of the entries.
+GemmTile choose_expert_tile(FloatType type, int32_t n_entries, int32_t n_experts) {
+  const int32_t n_rows = n_entries / n_experts;
   if (type == FloatType::kF32) return GemmTile::k64x64;
   return n_rows > 64 ? GemmTile::k128x128 : n_rows > 16 ? GemmTile::k64x64 : GemmTile::k16x64;
 }
@@ -37,8 +37,8 @@ void CudaLayers::moe(int32_t layer_idx, const CudaRows& x, const CudaRows& out) 
   const MoeConfig& config = context_.config.moe;
   const CudaMoe& moe = layer_weights(layer_idx).moe;
   const CudaMoeBuffers& buffers = context_.workspace.moe;
-  const int32_t n_places = x.n_rows * config.n_used;
-  const GemmTile tile = choose_expert_tile(x.type, n_places, config.n_experts);
+  const int32_t n_entries = x.n_rows * config.n_used;
+  const GemmTile tile = choose_expert_tile(x.type, n_entries, config.n_experts);
 
   // Never by cuBLAS: which experts a row takes should be the row's own affair.
   LinearContext own_products = context_.linear;
@@ -60,45 +60,46 @@ void CudaLayers::moe(int32_t layer_idx, const CudaRows& x, const CudaRows& out) 
                             .n_experts = config.n_experts,
                             .tile_rows = expert_tile_rows(tile),
                             .counts = buffers.counts,
+                            .entries = buffers.entries,
                             .rows = buffers.rows,
-                            .places = buffers.places,
                             .tiles = buffers.tiles,
                             .n_tiles = buffers.n_tiles};
   check_launch("group_rows", launch_group_rows(group, context_.stream));
   if (config.shared_ffn_size > 0) shared_expert(moe, x, out);
 
-  const auto multiply = [&](const CudaRows& from, const int32_t* rows, const DeviceExperts& experts,
-                            const CudaRows& to) {
+  // `to` and what comes of it have a row for each entry.
+  const auto multiply = [&](const CudaRows& from, const int32_t* from_rows,
+                            const DeviceExperts& experts, const CudaRows& to) {
     if (experts.first.n_out == 0) return;
     const ExpertGemmArgs args{
         .type = from.type,
         .tile = tile,
         .x = from.data,
         .x_stride = from.stride,
-        .rows = rows,
+        .x_rows = from_rows,
         .experts = experts,
         .out = to.data,
         .out_stride = to.stride,
+        .out_rows = buffers.entries,
         .tiles = buffers.tiles,
         .n_tiles = buffers.n_tiles,
         .max_tiles =
             most_expert_tiles(x.n_rows, config.n_used, config.n_experts, expert_tile_rows(tile))};
     check_launch("expert_gemm", launch_expert_gemm(args, context_.stream));
   };
-  const CudaRows gate_rows = gate_up_rows(n_places, config.ffn_size, 0, config.ffn_size);
+  const CudaRows gate_rows = gate_up_rows(n_entries, config.ffn_size, 0, config.ffn_size);
   const CudaRows up_rows =
-      gate_up_rows(n_places, config.ffn_size, config.ffn_size, config.ffn_size);
-  const CudaRows expert_out{buffers.out, x.type, n_places, out.n_cols, out.n_cols};
+      gate_up_rows(n_entries, config.ffn_size, config.ffn_size, config.ffn_size);
+  const CudaRows expert_out{buffers.out, x.type, n_entries, out.n_cols, out.n_cols};
   multiply(x, buffers.rows, moe.gate, gate_rows);
   multiply(x, buffers.rows, moe.up, up_rows);
   gate(gate_rows, up_rows);
-  multiply(gate_rows, nullptr, moe.down, expert_out);
+  multiply(gate_rows, buffers.entries, moe.down, expert_out);
 
   const ExpertSumArgs sum{
       .expert_out = expert_out.data,
       .type = expert_out.type,
       .expert_stride = expert_out.stride,
-      .places = buffers.places,
       .weights = buffers.weights,
       .has_shared = config.shared_ffn_size > 0,
       .gates = config.has_shared_gate ? buffers.router_logits + config.n_experts : nullptr,

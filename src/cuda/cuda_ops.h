@@ -75,6 +75,7 @@ class CudaLayers {
   void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
   void qk_norm(const CudaRows& x, const CudaNorm& weights);
   void rope_and_append(int32_t layer_idx, const CudaRows& q, const CudaRows& k, const CudaRows& v);
+  void keep_wanted_rows() {}  // all go on: a step that is replayed has the rows it has
   void attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out);
   void gate(const CudaRows& gate, const CudaRows& up);
   void activate(const CudaRows& x);

@@ -40,20 +40,20 @@ int64_t router_outputs(const MoeConfig& moe) {
 template <class Arena>
 CudaMoeBuffers lay_out_moe(const WorkspaceShape& shape, const ModelConfig& config, Arena& arena) {
   const MoeConfig& moe = config.moe;
-  const size_t n_places = size_t(shape.max_rows) * moe.n_used;
+  const size_t n_entries = size_t(shape.max_rows) * moe.n_used;
   const auto ints = [&](size_t n) { return arena.template take<int32_t>(n); };
   CudaMoeBuffers w;
   w.router_stride = router_outputs(moe);
   w.router_logits = arena.template take<float>(shape.max_rows * w.router_stride);
-  w.experts = ints(n_places);
-  w.places = ints(n_places);
-  w.rows = ints(n_places);
-  w.weights = arena.template take<float>(n_places);
+  w.experts = ints(n_entries);
+  w.entries = ints(n_entries);
+  w.rows = ints(n_entries);
+  w.weights = arena.template take<float>(n_entries);
   w.counts = ints(moe.n_experts);
   w.n_tiles = ints(1);
   w.tiles = arena.template take<ExpertTile>(most_expert_tiles(
       shape.max_rows, moe.n_used, moe.n_experts, expert_tile_rows(GemmTile::k16x64)));
-  w.out = arena.template take<std::byte>(n_places * config.hidden_size * bytes_of(shape.type));
+  w.out = arena.template take<std::byte>(n_entries * config.hidden_size * bytes_of(shape.type));
   return w;
 }
 

@@ -53,7 +53,7 @@ struct CudaRope {
 struct CudaMoeBuffers {
   float* router_logits = nullptr;  // (max_rows, router_stride)
   int64_t router_stride = 0;
-  int32_t *experts = nullptr, *places = nullptr, *rows = nullptr;  // max_rows * n_used each
+  int32_t *experts = nullptr, *entries = nullptr, *rows = nullptr;  // max_rows * n_used each
   float* weights = nullptr;
   int32_t *counts = nullptr, *n_tiles = nullptr;
   ExpertTile* tiles = nullptr;

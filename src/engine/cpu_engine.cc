@@ -1,5 +1,6 @@
 #include "engine/cpu_engine.h"
 
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
@@ -18,6 +19,8 @@ CpuEngine::CpuEngine(const Device& device, const ModelConfig& config, const Weig
       head_(device, config, weights, token_budget) {
   for (int32_t i = 0; i < config.n_layers; ++i) kv_layers_.push_back(kv.layer(i));
   token_ids_.reserve(token_budget);
+  all_rows_.resize(token_budget);
+  std::iota(all_rows_.begin(), all_rows_.end(), 0);
 }
 
 void CpuEngine::submit(const StepPlan& plan) {
@@ -28,12 +31,15 @@ void CpuEngine::submit(const StepPlan& plan) {
   start_slots(plan);
   resolve_token_ids(plan);
   copy_blocks(plan);
-  const ConstRows hidden = forward(
-      device_, config_, weights_, rope_tables_,
-      {token_ids_, plan.positions, plan.spans, plan.block_ids, plan.segments, plan.adapters},
-      kv_layers_, workspace_, times_.ops);
-  embeddings_.run(plan, hidden, workspace_, result_, times_.ops);
-  head_.run(plan, hidden, slots_, workspace_, result_, times_.ops, times_.sampling);
+  find_wanted_rows(plan, wanted_);
+  const ConstRows hidden = forward(device_, config_, weights_, rope_tables_,
+                                   {token_ids_, plan.positions, plan.spans, plan.block_ids,
+                                    plan.segments, plan.adapters, wanted_.rows},
+                                   kv_layers_, workspace_, times_.ops);
+  const bool has_all = hidden.n_rows == plan.n_rows();
+  const StepHidden rows{hidden, has_all ? all_rows_ : wanted_.place};
+  embeddings_.run(plan, rows, workspace_, result_, times_.ops);
+  head_.run(plan, rows, slots_, workspace_, result_, times_.ops, times_.sampling);
 }
 
 StepResult CpuEngine::wait() {

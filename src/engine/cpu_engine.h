@@ -48,6 +48,8 @@ class CpuEngine : public Engine {
   Head head_;
   std::vector<SamplerState> slots_;
   std::vector<int32_t> token_ids_;
+  WantedRows wanted_;
+  std::vector<int32_t> all_rows_;  // 0, 1, ...
   StepResult result_;
   bool has_result_ = false;
   EngineTimes times_;

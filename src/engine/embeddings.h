@@ -15,12 +15,13 @@ class Embeddings {
   Embeddings(const Device& device, const ModelConfig& config, const Weights& weights)
       : device_(device), config_(config), weights_(weights) {}
 
-  // hidden: the rows of the forward pass. Overwrites workspace.normed; adds to times.elementwise.
-  void run(const StepPlan& plan, ConstRows hidden, Workspace& workspace, StepResult& result,
+  // Overwrites workspace.normed; adds to times.elementwise.
+  void run(const StepPlan& plan, const StepHidden& hidden, Workspace& workspace, StepResult& result,
            OpTimes& times);
 
  private:
-  void add_rows(const StepPlan& plan, const Rows& normed);
+  // normed: as hidden.rows.
+  void add_rows(const StepPlan& plan, const StepHidden& hidden, const Rows& normed);
 
   Device device_;
   const ModelConfig& config_;

@@ -18,7 +18,7 @@ int32_t div_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 struct Head::Step {
   const StepPlan& plan;
-  ConstRows hidden;
+  StepHidden hidden;
   std::span<SamplerState> slots;
   Workspace& workspace;
   StepResult& result;
@@ -53,7 +53,7 @@ size_t Head::bytes() const {
   return n_bytes;
 }
 
-void Head::run(const StepPlan& plan, ConstRows hidden, std::span<SamplerState> slots,
+void Head::run(const StepPlan& plan, const StepHidden& hidden, std::span<SamplerState> slots,
                Workspace& workspace, StepResult& result, OpTimes& times, double& sampling_s) {
   const Step step{plan, hidden, slots, workspace, result, times, sampling_s};
   result.samples.resize(plan.samples.size());
@@ -104,10 +104,10 @@ std::vector<Head::Item> Head::items_of(const StepPlan& plan,
 void Head::run_pass(const Step& step, std::span<const Item> items, int32_t n_kept) {
   const Rows kept{kept_.get(), n_kept, config_.vocab_size, kept_stride_};
   rows_.clear();
-  for (const Item& item : items) rows_.push_back(item.row);
+  for (const Item& item : items) rows_.push_back(step.hidden.place[item.row]);
   start_lists(step, items);
   logits_of_rows(
-      device_, config_, weights_, step.hidden, rows_, kept, step.workspace,
+      device_, config_, weights_, step.hidden.rows, rows_, kept, step.workspace,
       [&](const LinearTile& tile, int32_t thread_idx) { take_tile(step, items, tile, thread_idx); },
       step.times);
   Timer timer;

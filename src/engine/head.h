@@ -39,10 +39,10 @@ class Head {
   // All arguments but the last must outlive this.
   Head(const Device& device, const ModelConfig& config, const Weights& weights, int32_t max_rows);
 
-  // Samples and scores what `plan` asks for after `hidden`, the rows of the forward pass, into
-  // `result`, and updates the slots that sample. Adds to times.lm_head and to sampling_s what was
-  // spent in the tiles and on whole rows.
-  void run(const StepPlan& plan, ConstRows hidden, std::span<SamplerState> slots,
+  // Samples and scores what `plan` asks for after the rows of `hidden` into `result`, and updates
+  // the slots that sample. Adds to times.lm_head and to sampling_s what was spent in the tiles and
+  // on whole rows.
+  void run(const StepPlan& plan, const StepHidden& hidden, std::span<SamplerState> slots,
            Workspace& workspace, StepResult& result, OpTimes& times, double& sampling_s);
 
   // Of the kept rows, their tiles and what samplers use. The pages are taken when first used.

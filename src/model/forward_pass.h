@@ -21,6 +21,10 @@
 //   clip(q, k, v)                   each value clamped to +-qkv_clip
 //   rope_and_append(i, q, k, v)     q and k turned by their rows' positions, as layer i does; k and
 //                                   v stored in layer i's KV cache
+//   keep_wanted_rows()              once, in the last layer, whose keys and values are all that the
+//                                   other rows still give: leaves `hidden`, `normed`, `q` and what
+//                                   follows to the rows of which something is read afterwards
+//                                   (plan/kept_rows.h), or leaves all as it is
 //   attend(i, q, out)               out = softmax(cap(attention_scale q K^T)) V, causal, inside
 //                                   each sequence only (packed rows do not see one another) and
 //                                   inside layer i's window
@@ -61,6 +65,7 @@ void attend_to(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   }
   if (config.qkv_clip > 0.0f) ops.clip(act.q, act.k, act.v);
   ops.rope_and_append(layer_idx, act.q, act.k, act.v);
+  if (layer_idx + 1 == config.n_layers) ops.keep_wanted_rows();
   ops.attend(layer_idx, act.q, act.attended);
 }
 
@@ -145,7 +150,7 @@ void parallel_layer(Ops& ops, const ModelConfig& config, int32_t layer_idx) {
   ops.add_lora(layer_idx, act.gate, {{LoraSite::kDown, act.hidden}});
 }
 
-// All layers: `hidden` is left before the final norm.
+// All layers: `hidden` is left before the final norm, and has the wanted rows at least.
 template <class Ops>
 void forward_pass(Ops& ops, const ModelConfig& config) {
   ops.embed(ops.activations().hidden);

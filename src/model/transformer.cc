@@ -70,6 +70,7 @@ class CpuLayers {
         act_(activations_of(config, static_cast<int32_t>(rows.token_ids.size()), workspace)),
         moe_(workspace.moe),
         lora_(workspace.lora),
+        kept_(workspace.kept),
         reordered_(workspace.reordered),
         scratch_(workspace.scratch),
         times_(times) {
@@ -176,6 +177,28 @@ class CpuLayers {
     times_.kv_append += timer_.lap();
   }
 
+  void keep_wanted_rows() {
+    const std::span<const int32_t> wanted = rows_.wanted;
+    const auto n_wanted = static_cast<int32_t>(wanted.size());
+    if (n_wanted == act_.hidden.n_rows) return;
+    for (const Rows& x : {act_.hidden, act_.normed, act_.q}) {
+      for (int32_t i = 0; i < n_wanted; ++i) {
+        if (wanted[i] != i) std::copy_n(x.row(wanted[i]), x.n_cols, x.row(i));
+      }
+    }
+    for (Rows* x : {&act_.hidden, &act_.normed, &act_.q, &act_.attended, &act_.gate, &act_.up,
+                    &act_.branch}) {
+      x->n_rows = n_wanted;
+    }
+    keep_rows(rows_.spans, rows_.segments, rows_.adapters, wanted, kept_);
+    rows_.spans = kept_.spans;
+    rows_.segments = kept_.segments;
+    rows_.adapters = kept_.adapters;
+    n_spanned_ = n_wanted;
+    group_adapter_rows(rows_.adapters, n_wanted, lora_);
+    times_.elementwise += timer_.lap();
+  }
+
   void attend(int32_t layer_idx, const Rows& q, const Rows& out) {
     attention(
         device_, first_rows(q, n_spanned_), kv_[layer_idx], rows_.spans, rows_.block_ids,
@@ -196,6 +219,7 @@ class CpuLayers {
   }
 
   void moe(int32_t layer_idx, const Rows& x, const Rows& out) {
+    if (x.n_rows == 0) return;
     moe_layer(device_, config_, weights_.layers[layer_idx].moe, x, moe_, scratch_, out);
     times_.linear += timer_.lap();
   }
@@ -218,12 +242,13 @@ class CpuLayers {
   const ModelConfig& config_;
   const Weights& weights_;
   std::span<const RopeTable> rope_tables_;
-  const PackedRows& rows_;
+  PackedRows rows_;
   std::span<const KvLayer> kv_;
   int32_t n_spanned_;
   Activations act_;
   MoeBuffers& moe_;
   LoraBuffers& lora_;
+  KeptRows& kept_;
   AlignedVector<float>& reordered_;
   std::span<std::byte> scratch_;
   OpTimes& times_;

@@ -14,6 +14,7 @@
 #include "ops/device.h"
 #include "ops/linear.h"
 #include "ops/tensor_view.h"
+#include "plan/kept_rows.h"
 #include "plan/row_span.h"
 
 namespace prefold {
@@ -26,7 +27,8 @@ struct PackedRows {
   std::span<const RowSpan> spans;
   std::span<const int32_t> block_ids;
   std::span<const SharedSegment> segments;
-  std::span<const AdapterRows> adapters = {};  // as StepPlan::adapters
+  std::span<const AdapterRows> adapters;  // as StepPlan::adapters
+  std::span<const int32_t> wanted;        // rows whose hidden state is asked for, ascending
 };
 
 // Every buffer that a step needs, allocated once for a token budget.
@@ -37,6 +39,7 @@ struct Workspace {
   AlignedVector<float> reordered;    // a product's inputs in another order; likewise
   MoeBuffers moe;                    // likewise
   LoraBuffers lora;                  // empty without adapters
+  KeptRows kept;                     // of the last layer
   AlignedVector<std::byte> scratch;  // of linear and attention, which never run at once
   size_t bytes() const;
 };
@@ -49,11 +52,17 @@ struct OpTimes {
 };
 
 // Runs all layers, with a rotary table for each of config.ropes; the KV of every row in a span is
-// appended to the cache. The result is the hidden state before the final norm: (n_rows,
-// hidden_size), valid until the next call.
+// appended to the cache. The result is the hidden state before the final norm, of the wanted rows
+// or of all: (wanted.size() or n_rows, hidden_size), valid until the next call.
 ConstRows forward(const Device& device, const ModelConfig& config, const Weights& weights,
                   std::span<const RopeTable> rope_tables, const PackedRows& rows,
                   std::span<const KvLayer> kv, Workspace& workspace, OpTimes& times);
+
+// What a step's forward pass leaves: hidden states, and which of them each wanted row's is.
+struct StepHidden {
+  ConstRows rows;
+  std::span<const int32_t> place;
+};
 
 // The final norm of rows of `hidden`, as the LM head and embeddings read them. out may be hidden.
 void final_norm(const Device& device, const ModelConfig& config, const Weights& weights,

@@ -209,6 +209,7 @@ class LayerTimer {
     for (int32_t row = 0; row < max_rows_; ++row) {
       token_ids_.push_back(row % model.vocab_size);
       positions_.push_back(row % kRowsPerPrompt);
+      all_rows_.push_back(row);
     }
     block_ids_.resize(kv_.n_blocks());
     std::iota(block_ids_.begin(), block_ids_.end(), 0);
@@ -251,9 +252,10 @@ class LayerTimer {
     const std::array<KvLayer, 1> layers{kv_.layer(0)};
     OpTimes times;
     const Timer timer;
-    hidden_ = forward(device_, model_, weights_, rope_tables_,
-                      {first(token_ids_), first(positions_), spans, block_ids_, {}}, layers,
-                      workspace_, times);
+    hidden_ =
+        forward(device_, model_, weights_, rope_tables_,
+                {first(token_ids_), first(positions_), spans, block_ids_, {}, {}, first(all_rows_)},
+                layers, workspace_, times);
     return timer.seconds() - times.attention;
   }
 
@@ -285,7 +287,7 @@ class LayerTimer {
   KvStorage kv_;
   Workspace workspace_;
   ConstRows hidden_;
-  std::vector<int32_t> token_ids_, positions_, block_ids_;
+  std::vector<int32_t> token_ids_, positions_, block_ids_, all_rows_;
 };
 
 }  // namespace

@@ -100,8 +100,8 @@ struct Groups {
         max_tiles(most_expert_tiles(n_rows, n_used, n_experts, tile)),
         experts(taken),
         counts(static_cast<size_t>(n_experts)),
+        entries(taken.size()),
         rows(taken.size()),
-        places(taken.size()),
         n_tiles(1),
         tiles(static_cast<size_t>(max_tiles)) {
     run_kernel("group_rows", launch_group_rows({.experts = experts.data(),
@@ -110,15 +110,15 @@ struct Groups {
                                                 .n_experts = n_experts,
                                                 .tile_rows = tile,
                                                 .counts = counts.data(),
+                                                .entries = entries.data(),
                                                 .rows = rows.data(),
-                                                .places = places.data(),
                                                 .tiles = tiles.data(),
                                                 .n_tiles = n_tiles.data()},
                                                nullptr));
   }
 
   int32_t n_rows, n_used, n_experts, max_tiles;
-  DeviceBuffer<int32_t> experts, counts, rows, places, n_tiles;
+  DeviceBuffer<int32_t> experts, counts, entries, rows, n_tiles;
   DeviceBuffer<ExpertTile> tiles;
 };
 
@@ -129,14 +129,14 @@ void check_groups(int32_t n_rows, int32_t n_used, int32_t n_experts, int32_t til
   std::mt19937 rng(static_cast<uint32_t>(n_rows));
   const std::vector<int32_t> experts = random_routes(n_rows, n_used, n_experts, rng);
   const Groups groups(experts, n_rows, n_used, n_experts, tile_rows);
-  std::vector<int32_t> order(experts.size());  // entries by place: by expert, then by row
+  std::vector<int32_t> order(experts.size());  // by expert, then by row
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return experts[a] < experts[b]; });
-  const std::vector<int32_t> rows = groups.rows.download(), places = groups.places.download();
+  REQUIRE(groups.entries.download() == order);
+  const std::vector<int32_t> rows = groups.rows.download();
   for (size_t place = 0; place < order.size(); ++place) {
     REQUIRE(rows[place] == order[place] / n_used);
-    REQUIRE(places[order[place]] == static_cast<int32_t>(place));
   }
   const int32_t n_tiles = groups.n_tiles.download()[0];
   REQUIRE(n_tiles <= groups.max_tiles);
@@ -205,7 +205,7 @@ std::vector<uint8_t> lone_product(FloatType type, const char* x, const TestMatri
   return out.download_bytes();
 }
 
-// Rows by number, then by place, against lone products: the same bits.
+// From a row for all entries of it, then from one for each, against lone products: the same bits.
 void check_expert_gemm(TensorType stored, FloatType type, GemmTile tile, int32_t n_rows) {
   CAPTURE(traits_of(stored).name);
   CAPTURE(static_cast<int>(type));
@@ -215,38 +215,38 @@ void check_expert_gemm(TensorType stored, FloatType type, GemmTile tile, int32_t
   const TestExperts weights(stored, type, kExperts, kOut, kIn, rng);
   const std::vector<int32_t> taken = random_routes(n_rows, kUsed, kExperts, rng);
   const Groups groups(taken, n_rows, kUsed, kExperts, expert_tile_rows(tile));
-  const std::vector<int32_t> rows = groups.rows.download(), places = groups.places.download();
-  const int32_t n_places = n_rows * kUsed;
-  const DeviceFloats x(type, random_floats(static_cast<size_t>(n_places * kIn), rng));
+  const int32_t n_entries = n_rows * kUsed;
+  const DeviceFloats x(type, random_floats(static_cast<size_t>(n_entries * kIn), rng));
   constexpr int64_t kStride = kOut + 8;
-  const std::vector<float> untouched(static_cast<size_t>(n_places * kStride), 77.0f);
-  for (const bool is_by_row : {true, false}) {
-    CAPTURE(is_by_row);
+  const std::vector<float> untouched(static_cast<size_t>(n_entries * kStride), 77.0f);
+  for (const bool is_shared : {true, false}) {
+    CAPTURE(is_shared);
     const DeviceFloats out(type, untouched);
-    run_kernel("expert_gemm", launch_expert_gemm({.type = type,
-                                                  .tile = tile,
-                                                  .x = x.data(),
-                                                  .x_stride = kIn,
-                                                  .rows = is_by_row ? groups.rows.data() : nullptr,
-                                                  .experts = weights.experts(),
-                                                  .out = out.data(),
-                                                  .out_stride = kStride,
-                                                  .tiles = groups.tiles.data(),
-                                                  .n_tiles = groups.n_tiles.data(),
-                                                  .max_tiles = groups.max_tiles},
-                                                 nullptr));
+    run_kernel("expert_gemm",
+               launch_expert_gemm({.type = type,
+                                   .tile = tile,
+                                   .x = x.data(),
+                                   .x_stride = kIn,
+                                   .x_rows = is_shared ? groups.rows.data() : groups.entries.data(),
+                                   .experts = weights.experts(),
+                                   .out = out.data(),
+                                   .out_stride = kStride,
+                                   .out_rows = groups.entries.data(),
+                                   .tiles = groups.tiles.data(),
+                                   .n_tiles = groups.n_tiles.data(),
+                                   .max_tiles = groups.max_tiles},
+                                  nullptr));
     const std::vector<uint8_t> found = out.download_bytes();
     const std::vector<float> found_values = out.download();
     const size_t value_bytes = float_bytes(type);
     // Of large tiles some: lone products take their time.
-    for (int32_t entry = 0; entry < n_places; entry += 1 + n_places / 24) {
-      const int32_t place = places[entry];
-      const int32_t row = is_by_row ? rows[place] : place;
+    for (int32_t entry = 0; entry < n_entries; entry += 1 + n_entries / 24) {
+      const int32_t row = is_shared ? entry / kUsed : entry;
       const std::vector<uint8_t> lone =
           lone_product(type, x.as<char>() + static_cast<size_t>(row) * kIn * value_bytes,
                        weights.matrices[static_cast<size_t>(taken[entry])]);
-      CHECK(std::equal(lone.begin(), lone.end(), found.begin() + place * kStride * value_bytes));
-      CHECK(found_values[place * kStride + kOut] == 77.0f);
+      CHECK(std::equal(lone.begin(), lone.end(), found.begin() + entry * kStride * value_bytes));
+      CHECK(found_values[entry * kStride + kOut] == 77.0f);
     }
   }
 }
@@ -316,17 +316,12 @@ TEST_CASE("experts: outputs are added in order of expert, then what the shared o
       const std::vector<float> weights = random_floats(kRows * kUsed, rng);
       const std::vector<float> gates = random_floats(kRows * 2, rng);
       const std::vector<float> old = random_floats(kRows * kStride, rng);
-      std::vector<int32_t> places(kRows * kUsed);
-      std::iota(places.begin(), places.end(), 0);
-      std::shuffle(places.begin(), places.end(), rng);
       const DeviceFloats device_y(type, y);
       const DeviceBuffer<float> device_weights(weights), device_gates(gates), out(old);
-      const DeviceBuffer<int32_t> device_places(places);
       run_kernel("expert_sum",
                  launch_expert_sum({.expert_out = device_y.data(),
                                     .type = type,
                                     .expert_stride = kStride,
-                                    .places = device_places.data(),
                                     .weights = device_weights.data(),
                                     .has_shared = mode > 0,
                                     .gates = mode == 2 ? device_gates.data() : nullptr,
@@ -347,8 +342,7 @@ TEST_CASE("experts: outputs are added in order of expert, then what the shared o
           }
           float acc = 0.0f;
           for (int32_t i = 0; i < kUsed; ++i) {
-            acc =
-                std::fma(weights[row * kUsed + i], y[places[row * kUsed + i] * kStride + col], acc);
+            acc = std::fma(weights[row * kUsed + i], y[(row * kUsed + i) * kStride + col], acc);
           }
           if (mode < 2) {
             REQUIRE(found[row * kStride + col] == (mode == 0 ? acc : std::fma(1.0f, before, acc)));
