@@ -48,6 +48,27 @@ __global__ void __launch_bounds__(kThreads)
                      to_float(x[from.w])));
 }
 
+// Eight rows at a time are read before any of them is written; those that are read later lie
+// behind.
+template <class T>
+__global__ void __launch_bounds__(kThreads) keep_rows(const __grid_constant__ KeepRowsArgs args) {
+  constexpr int kAtOnce = 8;
+  const int col = first_col();
+  if (col >= args.n_cols) return;
+  T* x = static_cast<T*>(args.x) + col;
+  for (int first = 0; first < args.n_rows; first += kAtOnce) {
+    float4 four[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (first + i < args.n_rows) four[i] = load4(x + args.rows[first + i] * args.stride);
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (first + i < args.n_rows) store4(x + (first + i) * args.stride, four[i]);
+    }
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads) clip_rows(const __grid_constant__ ClipRowsArgs args) {
   const int col = first_col();
@@ -112,6 +133,23 @@ cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream
       break;
     case FloatType::kF32:
       reorder_cols<float><<<grid, kThreads, 0, stream>>>(args);
+      break;
+  }
+  return cudaGetLastError();
+}
+
+cudaError_t launch_keep_rows(const KeepRowsArgs& args, cudaStream_t stream) {
+  if (args.n_rows == 0) return cudaSuccess;
+  const dim3 grid = grid_of(1, args.n_cols);
+  switch (args.type) {
+    case FloatType::kF16:
+      keep_rows<__half><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kBf16:
+      keep_rows<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(args);
+      break;
+    case FloatType::kF32:
+      keep_rows<float><<<grid, kThreads, 0, stream>>>(args);
       break;
   }
   return cudaGetLastError();

@@ -49,6 +49,18 @@ struct ReorderColsArgs {
 };
 [[nodiscard]] cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream);
 
+// x[i] = x[rows[i]] for the first n_rows rows, in place. rows: ascending, rows[i] >= i. A thread
+// has four columns of all rows.
+struct KeepRowsArgs {
+  void* x = nullptr;
+  FloatType type = FloatType::kF16;
+  int64_t stride = 0;
+  const int32_t* rows = nullptr;
+  int32_t n_rows = 0;
+  int32_t n_cols = 0;
+};
+[[nodiscard]] cudaError_t launch_keep_rows(const KeepRowsArgs& args, cudaStream_t stream);
+
 // x = min(max(x, -limit), limit), in place; limit > 0
 struct ClipRowsArgs {
   void* x = nullptr;

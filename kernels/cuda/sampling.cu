@@ -116,10 +116,10 @@ __device__ int32_t finish_draw(SelectScratch& scratch, const SamplingArgs& args,
   DrawnRow row{args.logits + item_idx * args.stride, args.n_vocab, 0, {}};
   Weights rule = draw.rule;
   if (draw.cut != Cut::kNone) {
+    row.cut = cut_of(draw, args.draws[item_idx]);
     if (thread == 0) scratch.n_candidates = args.draws[item_idx].n_candidates;
     __syncthreads();
     row.n_candidates = scratch.n_candidates;
-    row.cut = cut_of(draw, args.draws[item_idx]);
     const uint64_t* candidates = args.candidates + item_idx * kMaxCandidates;
     for (int i = thread; i < min(row.n_candidates, kMaxCandidates); i += kThreads) {
       scratch.candidates[i] = candidates[i];
@@ -179,7 +179,7 @@ __device__ float take_token(Shared& shared, const SamplingArgs& args, const Samp
   return is_new ? logits[id] : shared.raw;
 }
 
-__global__ void __launch_bounds__(kThreads) sample_items(SamplingArgs args) {
+__global__ void __launch_bounds__(kThreads, 3) sample_items(SamplingArgs args) {
   __shared__ Shared shared;
   const int item_idx = static_cast<int>(blockIdx.x);
   load_item(args, item_idx, shared.item);

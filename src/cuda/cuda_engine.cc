@@ -105,6 +105,7 @@ struct CudaEngine::Sizes {
     tables.windows = attention_windows(config, options.n_positions);
     tables.attention = attention_limits(options.token_budget, tables.attention_shape);
     tables.n_adapters = shapes.adapters.n;
+    tables.last_window = tables.windows[attention_window_idx(config, options.n_positions).back()];
 
     sampler.n_sms = device.sm_count;
     sampler.n_vocab = config.vocab_size;
@@ -300,9 +301,14 @@ void CudaEngine::launch(const StepPlan& plan, cudaEvent_t done) {
 
 StepTables CudaEngine::upload(const StepPlan& plan, int32_t n_recorded_rows) {
   const Range range("tables");
-  sampler_.begin_step(plan, stream_.get());
-  embedding_rows_.begin_step(plan, stream_.get());
-  return tables_.upload(plan, n_recorded_rows, n_submitted_, stream_.get());
+  find_wanted_rows(plan, wanted_);
+  const StepTables tables =
+      tables_.upload(plan, wanted_.rows, n_recorded_rows, n_submitted_, stream_.get());
+  const std::span<const int32_t> place =
+      tables.kept.n_rows > 0 ? std::span<const int32_t>(wanted_.place) : std::span<const int32_t>{};
+  sampler_.begin_step(plan, place, stream_.get());
+  embedding_rows_.begin_step(plan, place, stream_.get());
+  return tables;
 }
 
 // In f32, like the stream that they are norms of.

@@ -114,6 +114,7 @@ class CudaEngine : public Engine {
   PinnedArena pinned_arena_;
   CudaWorkspace workspace_;
   StepTableBuilder tables_;
+  WantedRows wanted_;
   Sampler sampler_;
   EmbeddingRows embedding_rows_;
   std::optional<CublasHandle> cublas_;

@@ -8,7 +8,8 @@ namespace prefold::cuda {
 
 void CudaLayers::add_lora(int32_t layer_idx, const CudaRows& x,
                           std::initializer_list<Adapted> adapted) {
-  if (tables_.lora.max_tiles == 0) return;
+  const LoraTables& lora = has_kept_ ? tables_.kept.lora : tables_.lora;
+  if (lora.max_tiles == 0) return;
   const CudaAdapters& adapters = context_.weights.adapters;
   LoraArgs args;
   args.type = x.type;
@@ -17,9 +18,9 @@ void CudaLayers::add_lora(int32_t layer_idx, const CudaRows& x,
   args.n_in = x.n_cols;
   args.shrunk = context_.workspace.lora_shrunk;
   args.max_rank = adapters.max_rank;
-  args.tiles = tables_.lora.tiles;
-  args.n_tiles = tables_.lora.n_tiles;
-  args.max_tiles = tables_.lora.max_tiles;
+  args.tiles = lora.tiles;
+  args.n_tiles = lora.n_tiles;
+  args.max_tiles = lora.max_tiles;
   for (const Adapted& it : adapted) {
     if (!adapters.changes(layer_idx, it.site)) continue;
     CHECK(args.n_parts < kMaxLoraDeviceParts);

@@ -223,10 +223,31 @@ void CudaLayers::rope_and_append(int32_t layer_idx, const CudaRows& q, const Cud
   check_launch("rope_append", launch_rope_append(args, context_.stream));
 }
 
+void CudaLayers::keep_wanted_rows() {
+  const KeptTables& kept = tables_.kept;
+  if (kept.n_rows == 0) return;
+  for (const CudaRows& x : {act_.hidden, act_.normed, act_.q}) {
+    KeepRowsArgs args;
+    args.x = x.data;
+    args.type = x.type;
+    args.stride = x.stride;
+    args.rows = kept.rows;
+    args.n_rows = kept.n_rows;
+    args.n_cols = x.n_cols;
+    check_launch("keep_rows", launch_keep_rows(args, context_.stream));
+  }
+  for (CudaRows* x :
+       {&act_.hidden, &act_.normed, &act_.q, &act_.attended, &act_.gate, &act_.up, &act_.branch}) {
+    x->n_rows = kept.n_rows;
+  }
+  has_kept_ = true;
+}
+
 void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out) {
   const ModelConfig& config = context_.config;
   const CudaKvCache& kv = context_.kv;
-  const AttentionTables& lists = tables_.attention[context_.window_idx[layer_idx]];
+  const AttentionTables& lists =
+      has_kept_ ? tables_.kept.attention : tables_.attention[context_.window_idx[layer_idx]];
   AttentionArgs args;
   args.type = context_.type;
   args.q = q.data;
@@ -235,7 +256,7 @@ void CudaLayers::attend(int32_t layer_idx, const CudaRows& q, const CudaRows& ou
   args.out_stride = out.stride;
   args.k = kv.k + layer_idx * kv.layer_bytes;
   args.v = kv.v + layer_idx * kv.layer_bytes;
-  args.positions = tables_.positions;
+  args.positions = has_kept_ ? tables_.kept.positions : tables_.positions;
   args.block_ids = tables_.entries;
   args.items = lists.items;
   args.merges = lists.merges;

@@ -75,7 +75,8 @@ class CudaLayers {
   void clip(const CudaRows& q, const CudaRows& k, const CudaRows& v);
   void qk_norm(const CudaRows& x, const CudaNorm& weights);
   void rope_and_append(int32_t layer_idx, const CudaRows& q, const CudaRows& k, const CudaRows& v);
-  void keep_wanted_rows() {}  // all go on: a step that is replayed has the rows it has
+  // Of a step that may be replayed all rows go on: its launches have a fixed number of them.
+  void keep_wanted_rows();
   void attend(int32_t layer_idx, const CudaRows& q, const CudaRows& out);
   void gate(const CudaRows& gate, const CudaRows& up);
   void activate(const CudaRows& x);
@@ -92,6 +93,7 @@ class CudaLayers {
 
   const CudaContext& context_;
   const StepTables& tables_;
+  bool has_kept_ = false;  // rows are those of tables_.kept
   const int32_t* last_tokens_;
   CudaActivations act_;
 };

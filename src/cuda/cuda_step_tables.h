@@ -15,6 +15,7 @@
 #include "cuda/arena.h"
 #include "cuda/attention_plan.h"
 #include "kernels/cuda/lora.h"
+#include "plan/kept_rows.h"
 #include "plan/step_plan.h"
 
 namespace prefold::cuda {
@@ -27,6 +28,7 @@ struct StepTableLimits {
   std::vector<int32_t> windows = {0};  // those of the model's layers, each once
   AttentionLimits attention;
   int32_t n_adapters = 0;
+  int32_t last_window = 0;  // of the last layer
 };
 
 // The lists of attention for the layers of one window.
@@ -44,6 +46,15 @@ struct LoraTables {
   int32_t max_tiles = 0;
 };
 
+// The rows that the last layer goes on with (plan/kept_rows.h), numbered from 0.
+struct KeptTables {
+  int32_t n_rows = 0;                  // 0: all go on
+  const int32_t* rows = nullptr;       // (n_rows), ascending: which of the step's they are
+  const int32_t* positions = nullptr;  // (n_rows)
+  AttentionTables attention;           // of the last layer's window
+  LoraTables lora;
+};
+
 // Device pointers to the tables of one step.
 struct StepTables {
   int32_t n_rows = 0;                    // the plan's, or more: then the others are padding
@@ -56,6 +67,7 @@ struct StepTables {
   const BlockCopy* copies = nullptr;
   std::span<const AttentionTables> attention;  // for each of the windows; until the next upload
   const int32_t* entries = nullptr;  // block tables and parts: first_block and first_part are here
+  KeptTables kept;
 };
 
 class StepTableBuilder {
@@ -71,9 +83,10 @@ class StepTableBuilder {
   // until the stream comes to the next upload.
   //
   // n_recorded_rows > 0: so many rows, and each `most` the same for all such steps, save those with
-  // an unusual number of items for attention: is_replayable says which.
-  StepTables upload(const StepPlan& plan, int32_t n_recorded_rows, int64_t step,
-                    cudaStream_t stream);
+  // an unusual number of items for attention: is_replayable says which. In others the last layer
+  // goes on with the `wanted` rows (WantedRows::rows), one at least.
+  StepTables upload(const StepPlan& plan, std::span<const int32_t> wanted, int32_t n_recorded_rows,
+                    int64_t step, cudaStream_t stream);
 
  private:
   // n elements to write, and where they will be on the device.
@@ -86,10 +99,11 @@ class StepTableBuilder {
   Place<T> take(size_t n);
   template <class T>
   const T* put(std::span<const T> values);
-  const int32_t* put_rows(const std::vector<int32_t>& values, int32_t n_rows);
+  const int32_t* put_rows(std::span<const int32_t> values, int32_t n_rows);
   // Storage of the lists of a window.
   struct Lists {
-    explicit Lists(const AttentionLimits& limits);
+    Lists(const AttentionLimits& limits, int32_t window_of_layers);
+    int32_t window;
     std::vector<AttentionItem> items;
     std::vector<AttentionMerge> merges;
     std::vector<int32_t> parts;
@@ -98,14 +112,18 @@ class StepTableBuilder {
     Place<AttentionMerge> merge_place = {};
   };
   const int32_t* put_kv_slots(const StepPlan& plan, int32_t n_rows);
-  LoraTables put_lora_tiles(const StepPlan& plan, const StepTables& tables);
-  void plan_lists(const StepPlan& plan);
+  LoraTables put_lora_tiles(std::span<const AdapterRows> adapters, const StepTables& tables);
+  void plan_lists(std::span<const RowSpan> spans, std::span<const SharedSegment> segments,
+                  Lists& of_window);
   void put_lists(const StepPlan& plan, StepTables& tables);
+  void put_kept(const StepPlan& plan, std::span<const int32_t> wanted, StepTables& tables);
 
   StepTableLimits limits_;
   AttentionPlanScratch scratch_;
-  std::vector<Lists> lists_;                // by window
-  std::vector<AttentionTables> attention_;  // by window
+  std::vector<Lists> lists_;                // by window, then those of the kept rows
+  std::vector<AttentionTables> attention_;  // likewise
+  KeptRows kept_;
+  std::vector<int32_t> kept_positions_;
   std::vector<LoraTile> lora_tiles_;
   std::byte* device_ = nullptr;
   std::byte* staging_[kMaxSteps] = {};

@@ -45,7 +45,8 @@ EmbeddingRows::EmbeddingRows(const EmbeddingLimits& limits, DeviceArena& device,
   }
 }
 
-void EmbeddingRows::begin_step(const StepPlan& plan, cudaStream_t stream) {
+void EmbeddingRows::begin_step(const StepPlan& plan, std::span<const int32_t> place,
+                               cudaStream_t stream) {
   CHECK(n_begun_ - n_taken_ < kMaxSteps);
   Step& step = steps_[n_begun_++ % kMaxSteps];
   step.sums.assign(plan.sums.begin(), plan.sums.end());
@@ -53,7 +54,7 @@ void EmbeddingRows::begin_step(const StepPlan& plan, cudaStream_t stream) {
   step.n_rows = 0;
   const auto add = [&](int32_t row) {
     CHECK(step.n_rows < 2 * limits_.max_rows);
-    step.pinned_rows[step.n_rows++] = row;
+    step.pinned_rows[step.n_rows++] = place.empty() ? row : place[row];
   };
   for (const SumRows& sum : step.sums) {
     for (int32_t i = 0; i < sum.n_rows; ++i) add(sum.first_row + i);

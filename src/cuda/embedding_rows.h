@@ -36,10 +36,11 @@ class EmbeddingRows {
   // The arenas outlive this and have room for the bytes above.
   EmbeddingRows(const EmbeddingLimits& limits, DeviceArena& device, PinnedArena& pinned);
 
-  // Copies to the device which rows are wanted. The plan may be given up when this returns.
-  void begin_step(const StepPlan& plan, cudaStream_t stream);
+  // Copies to the device which rows are wanted. place: as for Sampler. The plan may be given up
+  // when this returns.
+  void begin_step(const StepPlan& plan, std::span<const int32_t> place, cudaStream_t stream);
 
-  // Of the step begun last: how many rows are wanted, and which of the step's they are, in device
+  // Of the step begun last: how many rows are wanted, and where the layers leave them, in device
   // memory; some twice, once for a sum and once by themselves.
   int32_t n_rows() const { return begun().n_rows; }
   const int32_t* rows() const { return device_rows_; }

@@ -151,12 +151,13 @@ Sampler::Sampler(const SamplerLimits& limits, DeviceArena& device, PinnedArena& 
   new_changes_.reserve(limits.max_new_changes);
 }
 
-void Sampler::begin_step(const StepPlan& plan, cudaStream_t stream) {
+void Sampler::begin_step(const StepPlan& plan, std::span<const int32_t> place,
+                         cudaStream_t stream) {
   CHECK(n_begun_ - n_taken_ < kMaxSteps);
   Step& step = steps_[n_begun_ % kMaxSteps];
   Upload upload(step, Sizes(limits_).upload);
   const StartSlotsArgs starts = write_starts(plan, upload);
-  write_items(plan, upload, step);
+  write_items(plan, place, upload, step);
   upload.start_copy(stream);
   check_launch("start_slots", launch_start_slots(starts, stream));
   ++n_begun_;
@@ -225,7 +226,8 @@ StartedSlot Sampler::start_slot(const SlotStart& start) {
   return started;
 }
 
-void Sampler::write_items(const StepPlan& plan, Upload& upload, Step& step) {
+void Sampler::write_items(const StepPlan& plan, std::span<const int32_t> place, Upload& upload,
+                          Step& step) {
   step.n_samples = static_cast<int32_t>(plan.samples.size());
   step.n_items = step.n_samples + static_cast<int32_t>(plan.scores.size());
   step.n_top = 0;
@@ -244,7 +246,7 @@ void Sampler::write_items(const StepPlan& plan, Upload& upload, Step& step) {
     item.first_top = step.n_top;
     step.n_top += n_top;
     *next++ = item;
-    *next_row++ = row;
+    *next_row++ = place.empty() ? row : place[row];
   };
   for (const SampleRow& sample : plan.samples) {
     const Slot& slot = slots_[sample.slot];

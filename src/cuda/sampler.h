@@ -66,9 +66,9 @@ class Sampler {
   // The arenas outlive this and have room for the bytes above.
   Sampler(const SamplerLimits& limits, DeviceArena& device, PinnedArena& pinned);
 
-  // Copies the step's items and new slots to the device and starts these. The plan may be given up
-  // when this returns.
-  void begin_step(const StepPlan& plan, cudaStream_t stream);
+  // Copies the step's items and new slots to the device and starts these. place: where the layers
+  // leave each row of the plan; empty: where it was. The plan may be given up when this returns.
+  void begin_step(const StepPlan& plan, std::span<const int32_t> place, cudaStream_t stream);
 
   // Of the step begun last: how many items it has, and the step's row of each, in device memory,
   // for the gather before the LM head (norm.h). Valid until kMaxSteps further steps have begun.
@@ -114,7 +114,8 @@ class Sampler {
   class Upload;
 
   const Step& begun() const { return steps_[(n_begun_ - 1) % kMaxSteps]; }
-  void write_items(const StepPlan& plan, Upload& upload, Step& step);
+  void write_items(const StepPlan& plan, std::span<const int32_t> place, Upload& upload,
+                   Step& step);
   StartSlotsArgs write_starts(const StepPlan& plan, Upload& upload);
   StartedSlot start_slot(const SlotStart& start);
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/gpu_fixture.h"
+#include "random_weights.h"
 
 namespace prefold::cuda {
 namespace {
@@ -65,6 +66,32 @@ TEST_CASE("reorder_cols: each value goes where the order says, nothing behind a 
         const auto row = at / static_cast<size_t>(stride) * static_cast<size_t>(stride);
         REQUIRE(found[at] == (col < n_cols ? x[row + order[static_cast<size_t>(col)]] : 77.0f));
       });
+    }
+  }
+}
+
+TEST_CASE("keep_rows: the rows asked for, in order, and nothing behind them [smoke]") {
+  const std::vector<int32_t> kept = {0, 1, 4, 5, 6, 9, 12, 13, 14, 20, 22, 23, 24, 25, 30, 31, 39};
+  const auto n_kept = static_cast<int32_t>(kept.size());
+  constexpr int32_t kAll = 40;
+  const DeviceBuffer<int32_t> device_kept(kept);
+  for (const FloatType type : kTypes) {
+    for (const int32_t n_cols : {8, 1032}) {
+      CAPTURE(n_cols);
+      const int64_t stride = n_cols + 8;
+      std::mt19937 rng(3);
+      const std::vector<float> x = rounded(type, random_floats(size_t(kAll * stride), rng));
+      const DeviceFloats rows(type, x);
+      run_kernel("keep_rows",
+                 launch_keep_rows({rows.data(), type, stride, device_kept.data(), n_kept, n_cols},
+                                  nullptr));
+      const std::vector<float> found = rows.download();
+      for (int64_t row = 0; row < kAll; ++row) {
+        for (int64_t col = 0; col < stride; ++col) {
+          const int64_t from = row < n_kept && col < n_cols ? kept[row] : row;
+          REQUIRE(found[row * stride + col] == x[from * stride + col]);
+        }
+      }
     }
   }
 }

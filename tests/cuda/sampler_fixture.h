@@ -33,7 +33,7 @@ class SamplerOnGpu {
 
   // Everything up to the copy of the results. logits: one row an item.
   void submit(const StepPlan& plan, const Logits& logits) {
-    sampler_.begin_step(plan, nullptr);
+    sampler_.begin_step(plan, {}, nullptr);
     const int32_t n_items = sampler_.n_items();
     REQUIRE(n_items == std::ssize(logits));
     for (int32_t first = 0; first < n_items; first += limits_.max_batch) {

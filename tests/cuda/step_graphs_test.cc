@@ -124,7 +124,7 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
   StepTables tables[2];
   std::vector<AttentionTables> lists[2];
   for (int i = 0; i < 2; ++i) {
-    tables[i] = builder.upload(plans[i], 16, i, stream.get());
+    tables[i] = builder.upload(plans[i], {}, 16, i, stream.get());
     stream.wait();
     const StepTables& t = tables[i];
     CHECK(t.is_replayable);
@@ -169,6 +169,58 @@ TEST_CASE("graphs: the tables of steps with as many rows lie in the same places 
   }
 }
 
+TEST_CASE("tables: the last layer goes on with the rows that are wanted, one at least [smoke]") {
+  StepTableLimits limits;
+  limits.max_rows = 16;
+  limits.max_blocks_per_span = 16;
+  limits.attention_shape = {.n_heads = 4, .n_kv_heads = 4, .tile_rows = 64, .n_sms = 2};
+  limits.windows = {0, 300};
+  limits.last_window = 300;
+  limits.attention = attention_limits(limits.max_rows, limits.attention_shape);
+  limits.n_adapters = 3;
+  DeviceArena device(arena_bytes(step_table_bytes(limits)));
+  PinnedArena pinned(StepTableBuilder::kMaxSteps * arena_bytes(step_table_bytes(limits)));
+  StepTableBuilder builder(limits, device, pinned);
+  const Stream stream;
+  StepPlan plan = decode_plan(6, 16);
+  plan.adapters = {{1, 3, 2}};
+  const auto upload = [&](const std::vector<int32_t>& wanted, int32_t n_recorded_rows) {
+    const StepTables tables = builder.upload(plan, wanted, n_recorded_rows, 0, stream.get());
+    stream.wait();
+    return tables;
+  };
+
+  const StepTables some = upload({1, 3, 5}, 0);
+  REQUIRE(some.kept.n_rows == 3);
+  CHECK(download(some.kept.rows, 3) == std::vector<int32_t>{1, 3, 5});
+  CHECK(download(some.kept.positions, 3) == std::vector<int32_t>(3, 16 * kKvBlockTokens - 1));
+  REQUIRE(some.kept.lora.max_tiles == 1);
+  const LoraTile tile = download(some.kept.lora.tiles, 1)[0];
+  CHECK(tile.first_row == 0);
+  CHECK(tile.n_rows == 2);
+  CHECK(tile.adapter == 2);
+  const AttentionCounts counts = download(some.kept.attention.counts, 1)[0];
+  CHECK(counts.n_merges == some.kept.attention.most.n_merges);
+  std::vector<bool> has_row(3);
+  for (const AttentionItem& item : download(some.kept.attention.items, counts.n_items)) {
+    REQUIRE(item.first_row + item.n_rows <= 3);
+    has_row[static_cast<size_t>(item.first_row)] = true;
+    CHECK(item.end_position - item.begin_position <= 300 + kCudaAttentionChunk);
+    const int32_t first = item.begin_position / kKvBlockTokens;
+    CHECK(download(some.entries + item.first_block + first, 1)[0] ==
+          100 * (2 * item.first_row + 1) + first);
+  }
+  CHECK(has_row == std::vector<bool>(3, true));
+  CHECK(some.attention.size() == 2);
+
+  CHECK(upload({0, 1, 2, 3, 4, 5}, 0).kept.n_rows == 0);  // all go on
+  CHECK(upload({1, 3, 5}, 8).kept.n_rows == 0);           // likewise, as it may be replayed
+  const StepTables none = upload({}, 0);
+  REQUIRE(none.kept.n_rows == 1);
+  CHECK(download(none.kept.rows, 1)[0] == 0);
+  CHECK(none.kept.lora.max_tiles == 0);
+}
+
 TEST_CASE("graphs: a step with more items than a recorded launch provides for keeps its own size") {
   StepTableLimits limits;
   limits.max_rows = 64;
@@ -185,7 +237,7 @@ TEST_CASE("graphs: a step with more items than a recorded launch provides for ke
     for (int32_t b = 0; b < 8; ++b) plan.block_ids[span.first_block + b] = b;
   }
   plan.segments = {{0, 8, 0, 10}};
-  const StepTables tables = builder.upload(plan, 16, 0, stream.get());
+  const StepTables tables = builder.upload(plan, {}, 16, 0, stream.get());
   stream.wait();
   CHECK_FALSE(tables.is_replayable);
   CHECK(tables.n_rows == 10);
