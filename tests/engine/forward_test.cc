@@ -22,7 +22,8 @@ struct Prefilled {
         weights(load_weights(model, pool)),
         ropes(make_rope_tables(model.config, kPositions, kPositions)),
         device{&pool, &find_cpu_kernels("auto"), Precision::kExact},
-        kv({KvType::kF32, model.config.n_layers, model.config.n_kv_heads, model.config.head_dim}, 3),
+        kv({KvType::kF32, model.config.n_layers, model.config.n_kv_heads, model.config.head_dim},
+           3),
         workspace(allocate_workspace(device, model.config, weights, kKvBlockTokens)) {
     for (int32_t i = 0; i < model.config.n_layers; ++i) layers.push_back(kv.layer(i));
     std::vector<int32_t> ids(kKvBlockTokens), positions(kKvBlockTokens);
@@ -64,8 +65,7 @@ TEST_CASE("rows that the last layer leaves out change nothing of those that it k
     const std::vector<int32_t> blocks{0, 1, 0, 2};
     const std::vector<SharedSegment> segments{{0, 1, 0, 2}};
     const auto run = [&](const std::vector<int32_t>& wanted) {
-      const ConstRows hidden =
-          prefilled.run({ids, positions, spans, blocks, segments, {}, wanted});
+      const ConstRows hidden = prefilled.run({ids, positions, spans, blocks, segments, {}, wanted});
       REQUIRE(hidden.n_rows == std::ssize(wanted));
       std::vector<std::vector<float>> rows;
       for (int32_t row = 0; row < hidden.n_rows; ++row) {
