@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "cuda/sampler.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/embed.h"
 #include "kernels/cuda/gated.h"
 #include "kernels/cuda/kv_copy.h"
@@ -105,6 +106,22 @@ CaseWork gated_case(CaseMemory& memory) {
   args.n_cols = kIntermediate;
   return {.bytes = 3.0 * 2.0 * kRows * kIntermediate, .launch = [args](cudaStream_t stream) {
             check_launch("gated", launch_gated(args, stream));
+          }};
+}
+
+// The residual stream in the last layer: every eighth row goes on.
+CaseWork keep_rows_case(CaseMemory& memory) {
+  std::vector<int32_t> rows(kRows);
+  for (int32_t i = 0; i < kRows; ++i) rows[i] = 8 * i + 7;
+  KeepRowsArgs args;
+  args.x = memory.floats(size_t{8} * kRows * kHidden);
+  args.type = FloatType::kF32;
+  args.stride = kHidden;
+  args.rows = memory.upload(rows);
+  args.n_rows = kRows;
+  args.n_cols = kHidden;
+  return {.bytes = 2.0 * 4.0 * kRows * kHidden, .launch = [args](cudaStream_t stream) {
+            check_launch("keep_rows", launch_keep_rows(args, stream));
           }};
 }
 
@@ -277,6 +294,7 @@ std::vector<CudaCase> cuda_cases() {
       {"norm.heads", head_norm_case},
       {"rope_append", rope_case},
       {"gated", gated_case},
+      {"keep_rows", keep_rows_case},
       {"sample.greedy", greedy_case},
       {"sample.top_k", [](CaseMemory& memory) { return top_p_case(memory, 64, 50); }},
       {"sample.top_p", [](CaseMemory& memory) { return top_p_case(memory, 64, 0); }},

@@ -49,11 +49,11 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // Eight rows at a time are read before any of them is written; those that are read later lie
-// behind.
+// behind. A warp a block, for as many blocks as there can be.
 template <class T>
-__global__ void __launch_bounds__(kThreads) keep_rows(const __grid_constant__ KeepRowsArgs args) {
+__global__ void __launch_bounds__(32) keep_rows(const __grid_constant__ KeepRowsArgs args) {
   constexpr int kAtOnce = 8;
-  const int col = first_col();
+  const int col = 4 * static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   if (col >= args.n_cols) return;
   T* x = static_cast<T*>(args.x) + col;
   for (int first = 0; first < args.n_rows; first += kAtOnce) {
@@ -140,16 +140,16 @@ cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream
 
 cudaError_t launch_keep_rows(const KeepRowsArgs& args, cudaStream_t stream) {
   if (args.n_rows == 0) return cudaSuccess;
-  const dim3 grid = grid_of(1, args.n_cols);
+  const auto n_blocks = static_cast<unsigned>((args.n_cols + 4 * 32 - 1) / (4 * 32));
   switch (args.type) {
     case FloatType::kF16:
-      keep_rows<__half><<<grid, kThreads, 0, stream>>>(args);
+      keep_rows<__half><<<n_blocks, 32, 0, stream>>>(args);
       break;
     case FloatType::kBf16:
-      keep_rows<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(args);
+      keep_rows<__nv_bfloat16><<<n_blocks, 32, 0, stream>>>(args);
       break;
     case FloatType::kF32:
-      keep_rows<float><<<grid, kThreads, 0, stream>>>(args);
+      keep_rows<float><<<n_blocks, 32, 0, stream>>>(args);
       break;
   }
   return cudaGetLastError();

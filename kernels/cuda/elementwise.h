@@ -50,7 +50,7 @@ struct ReorderColsArgs {
 [[nodiscard]] cudaError_t launch_reorder_cols(const ReorderColsArgs& args, cudaStream_t stream);
 
 // x[i] = x[rows[i]] for the first n_rows rows, in place. rows: ascending, rows[i] >= i. A thread
-// has four columns of all rows.
+// has four columns of all rows; 32 threads a block.
 struct KeepRowsArgs {
   void* x = nullptr;
   FloatType type = FloatType::kF16;
