@@ -79,7 +79,7 @@ const T* StepTableBuilder::put(std::span<const T> values) {
 }
 
 // Padding rows have 0.
-const int32_t* StepTableBuilder::put_rows(std::span<const int32_t> values, int32_t n_rows) {
+const int32_t* StepTableBuilder::put_rows(const std::vector<int32_t>& values, int32_t n_rows) {
   const Place<int32_t> place = take<int32_t>(n_rows);
   int32_t* const end = std::copy(values.begin(), values.end(), place.host);
   std::fill(end, place.host + n_rows, 0);
@@ -172,11 +172,12 @@ void StepTableBuilder::put_kept(const StepPlan& plan, std::span<const int32_t> w
   keep_rows(plan.spans, plan.segments, plan.adapters, rows, kept_);
   plan_lists(kept_.spans, kept_.segments, lists_.back());
   attention_.back().most = lists_.back().lists.counts;
-  kept_positions_.clear();
-  for (const int32_t row : rows) kept_positions_.push_back(plan.positions[row]);
   tables.kept.n_rows = static_cast<int32_t>(rows.size());
   tables.kept.rows = put(rows);
-  tables.kept.positions = put(std::span<const int32_t>(kept_positions_));
+  const Place<int32_t> positions = take<int32_t>(rows.size());
+  std::transform(rows.begin(), rows.end(), positions.host,
+                 [&](int32_t row) { return plan.positions[row]; });
+  tables.kept.positions = positions.device;
   tables.kept.lora = put_lora_tiles(kept_.adapters, tables);
 }
 

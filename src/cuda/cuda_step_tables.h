@@ -99,7 +99,7 @@ class StepTableBuilder {
   Place<T> take(size_t n);
   template <class T>
   const T* put(std::span<const T> values);
-  const int32_t* put_rows(std::span<const int32_t> values, int32_t n_rows);
+  const int32_t* put_rows(const std::vector<int32_t>& values, int32_t n_rows);
   // Storage of the lists of a window.
   struct Lists {
     Lists(const AttentionLimits& limits, int32_t window_of_layers);
@@ -123,7 +123,6 @@ class StepTableBuilder {
   std::vector<Lists> lists_;                // by window, then those of the kept rows
   std::vector<AttentionTables> attention_;  // likewise
   KeptRows kept_;
-  std::vector<int32_t> kept_positions_;
   std::vector<LoraTile> lora_tiles_;
   std::byte* device_ = nullptr;
   std::byte* staging_[kMaxSteps] = {};
